@@ -1,0 +1,32 @@
+# make demo: a whole backup day in the local EC2.  make test: every test.  Both set up all that they need.
+BIN := .venv/bin
+
+.PHONY: demo test check lab-test bench lock ready-check ready-lab
+
+demo: ready-lab
+	$(BIN)/ec2zfs demo
+
+test: check lab-test
+
+check: ready-check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+lab-test: ready-lab
+	$(BIN)/pytest --timeout 900 tests/lab
+
+bench: ready-lab
+	$(BIN)/python -m bench
+
+lock: ready-check
+	$(BIN)/pip-compile --quiet --strip-extras --extra lab --extra dev --generate-hashes --allow-unsafe \
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.lock pyproject.toml
+
+ready-check:
+	@scripts/setup check
+
+ready-lab:
+	@scripts/setup lab

@@ -1,0 +1,105 @@
+"""How hosts are reached, by the configuration: the site, and the receiver once EC2 has told its address."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ec2zfs.cli.this_machine import ThisMachine
+from ec2zfs.cloud.images import find_image
+from ec2zfs.cloud.instance_types import instance_type
+from ec2zfs.cloud.instances import Instances
+from ec2zfs.cloud.key_pairs import ensure_key_pair
+from ec2zfs.cloud.security_groups import SecurityGroup
+from ec2zfs.execute.controller_address import allowed_range
+from ec2zfs.execute.progress import Progress
+from ec2zfs.execute.receiver import Access, Connection, Receiver, ReceiverCloud, ReceiverTerms
+from ec2zfs.hosts.host import Host
+from ec2zfs.hosts.keypair import ensure_keypair
+from ec2zfs.hosts.known_hosts import KnownHosts
+from ec2zfs.hosts.local import LocalHost
+from ec2zfs.hosts.ssh import SshHost
+from ec2zfs.hosts.ssh_options import Liveness, SshTarget
+from ec2zfs.model.instance import Instance
+from ec2zfs.plan.receiver import WantedReceiver
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+    from ec2zfs.config import Configuration
+
+_BOOT_CONNECT_SECONDS = 30.0
+"""A small machine that boots takes this long to give a shell; giving up sooner only makes it begin again."""
+
+
+@contextmanager
+def site(configuration: Configuration) -> Iterator[Host]:
+    """The site, for a `with` block."""
+    section = configuration.site
+    if section.connection == "local" or section.address is None:
+        yield LocalHost("site", sudo=section.sudo)
+        return
+    target = SshTarget(
+        address=section.address,
+        port=section.port,
+        user=section.user,
+        identity=section.ssh_key,
+        known_hosts=section.known_hosts,
+        alias="",
+        sudo=section.sudo,
+        control_directory=_control_directory(configuration),
+    )
+    with SshHost("site", target) as host:
+        yield host
+
+
+def receiver(configuration: Configuration, ec2: EC2Client, progress: Progress, connections: ExitStack) -> Receiver:
+    """The receiver that the configuration asks for; connections to it are left in `connections`."""
+    section, pool = configuration.receiver, configuration.pool.name
+
+    def connect(instance: Instance) -> Connection:
+        connection = connection_to(configuration, instance)
+        connections.callback(connection.close)
+        return connection
+
+    wanted = WantedReceiver(pool, section.instance_type, configuration.aws.zone, section.market)
+    cloud = ReceiverCloud(
+        instances=Instances(ec2, pool),
+        security_group=SecurityGroup(ec2, pool, section.subnet_id),
+        instance_type=lambda: instance_type(ec2, section.instance_type),
+        image=lambda: find_image(ec2, section.image),
+        key_pair=lambda: ensure_key_pair(ec2, pool, ensure_keypair(configuration.receiver_key)),
+    )
+    access = Access(
+        known_hosts=KnownHosts(configuration.known_hosts) if section.connection == "ssh" else None,
+        connect=connect,
+        allowed_range=lambda: allowed_range(section.allow_from),
+    )
+    terms = ReceiverTerms(wanted, section.subnet_id, section.ssh_port, section.dead_man_minutes)
+    return Receiver(terms, cloud, access, progress)
+
+
+def connection_to(configuration: Configuration, instance: Instance) -> Connection:
+    """The connection to a receiver: this machine itself, or ssh under the key that is pinned for the instance."""
+    section = configuration.receiver
+    sudo = section.user != "root"
+    if section.connection == "local":
+        return ThisMachine.being(instance.id, LocalHost(f"receiver {instance.id}", sudo=os.geteuid() != 0))
+    target = SshTarget(
+        address=instance.address,
+        port=section.ssh_port,
+        user=section.user,
+        identity=configuration.receiver_key,
+        known_hosts=configuration.known_hosts,
+        alias=instance.id,
+        sudo=sudo,
+        control_directory=_control_directory(configuration),
+    )
+    return SshHost(f"receiver {instance.id}", target, Liveness(connect=_BOOT_CONNECT_SECONDS))
+
+
+def _control_directory(configuration: Configuration) -> Path:
+    return configuration.paths.state / "ssh"

@@ -1,0 +1,65 @@
+"""Reads what EC2 describes into our nouns. Pure: calls nothing, and trusts nothing but EC2's fields and our tags."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ec2zfs.cloud import tags
+from ec2zfs.errors import CloudError
+from ec2zfs.model.instance import Instance, InstanceState, Market
+from ec2zfs.model.layout import Place
+from ec2zfs.model.volume import Attachment, AttachmentState, Volume, VolumeState
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef, VolumeTypeDef
+
+
+def volume_of(described: VolumeTypeDef) -> Volume:
+    """A volume by EC2's description. Raises `CloudError` when a tag of ours is missing or no number."""
+    volume_id = described["VolumeId"]
+    values = tags.as_values(described.get("Tags"))
+    return Volume(
+        id=volume_id,
+        pool=values.get(tags.POOL, ""),
+        place=Place(_number(volume_id, values, tags.VDEV), _number(volume_id, values, tags.SLOT)),
+        generation=_number(volume_id, values, tags.GENERATION),
+        size_gib=described["Size"],
+        type=described.get("VolumeType", "standard"),
+        zone=described["AvailabilityZone"],
+        state=VolumeState(described["State"]),
+        attachment=_attachment(described),
+    )
+
+
+def instance_of(described: InstanceTypeDef) -> Instance:
+    """An instance by EC2's description; its address is the public one, or the private where there is none."""
+    values = tags.as_values(described.get("Tags"))
+    return Instance(
+        id=described["InstanceId"],
+        pool=values.get(tags.POOL, ""),
+        type=described["InstanceType"],
+        zone=described.get("Placement", {}).get("AvailabilityZone", ""),
+        state=InstanceState(described["State"]["Name"]),
+        market=Market.SPOT if described.get("InstanceLifecycle") == "spot" else Market.ON_DEMAND,
+        address=described.get("PublicIpAddress") or described.get("PrivateIpAddress") or "",
+        host_key=values.get(tags.HOST_KEY, ""),
+        launched=described["LaunchTime"],
+    )
+
+
+def _attachment(described: VolumeTypeDef) -> Attachment | None:
+    bonds = [bond for bond in described.get("Attachments", []) if bond.get("State") != "detached"]
+    if not bonds:
+        return None
+    bond = bonds[0]
+    return Attachment(bond.get("InstanceId", ""), bond.get("Device", ""), AttachmentState(bond["State"]))
+
+
+def _number(volume_id: str, values: dict[str, str], tag: str) -> int:
+    value = values.get(tag, "")
+    if not value.isascii() or not value.isdecimal() or int(value) < 1:
+        raise CloudError(
+            f"Volume {volume_id} is tagged as one of pool {values.get(tags.POOL)}, but its tag {tag} is {value!r}.",
+            hint=f"Set {tag} to the number it had, or take the tag {tags.ROLE} away if it is none of ours.",
+        )
+    return int(value)

@@ -1,0 +1,269 @@
+"""The configuration's sections and keys: name, type, unit, default and description of each stand here and nowhere else.
+
+The sample file and docs/configuration.md are made of this model. It decides what is valid; it reads no file and asks
+nobody, so what only EC2 or ZFS can know (does the image exist? the dataset?) is checked by the stage that needs it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from ec2zfs.config.described import Section, key
+from ec2zfs.config.values import (
+    SIZES_GIB,
+    AbsolutePath,
+    Address,
+    AddressRange,
+    Connection,
+    Count,
+    DatasetName,
+    Flag,
+    Image,
+    InstanceTypeName,
+    KeyOrigin,
+    PoolName,
+    Port,
+    Region,
+    Subnet,
+    Text,
+    Url,
+    UserName,
+    VolumeType,
+    refusal,
+)
+from ec2zfs.model.instance import Market
+from ec2zfs.model.layout import Layout, Redundancy
+from ec2zfs.model.pool import PoolDesign
+
+T = TypeVar("T")
+
+LONGEST_DATASET = 255
+"""Characters of a dataset's name (ZFS_MAX_DATASET_NAME_LEN, less its zero)."""
+
+
+def default_state() -> Path:
+    """Where state is kept when the file does not say."""
+    return Path("/var/lib/ec2zfs") if os.geteuid() == 0 else Path("~/.local/state/ec2zfs").expanduser()
+
+
+class AwsSection(Section):
+    """The AWS account's side. Credentials are never written here: the AWS SDK finds them in its own places
+    (environment, ~/.aws, an instance's role)."""
+
+    region: Region = key("Region in which the pool lives", example="eu-central-1")
+    zone: Text = key("Availability zone of the volumes and the receiver", example="eu-central-1a")
+    profile: Text | None = key("Profile of ~/.aws/config to take credentials from", None, example="backup")
+    endpoint_url: Url | None = key(
+        "Another server that speaks the EC2 API, such as the local EC2", None, example="http://127.0.0.1:5000"
+    )
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_of_region(cls, zone: str, info: ValidationInfo) -> str:
+        region = info.data.get("region")
+        if region is not None and (not zone.startswith(region) or zone == region):
+            raise refusal(f"must be a zone of {region}, such as {region}a")
+        return zone
+
+
+class PoolSection(Section):
+    """The cloud pool and its layout. It is built once: a change here does not change a pool that exists."""
+
+    name: PoolName = key("Name of the cloud pool", example="cloud")
+    redundancy: Redundancy = key("Redundancy of each vdev", example="raidz1")
+    vdevs: Count = key("Number of vdevs", unit="vdevs", example=5)
+    volumes_per_vdev: Count = key("Number of volumes in each vdev", unit="volumes", example=8)
+    encryption: Flag = key("Whether every volume has a LUKS2 layer, opened with the pool key", True)
+
+    @field_validator("volumes_per_vdev")
+    @classmethod
+    def _redundant(cls, volumes: int, info: ValidationInfo) -> int:
+        redundancy = info.data.get("redundancy")
+        if redundancy is not None and volumes < redundancy.least_volumes:
+            raise refusal(f"must be at least {redundancy.least_volumes} for {redundancy}, or it is not redundant")
+        return volumes
+
+
+class VolumesSection(Section):
+    """The EBS volumes of which the pool is built."""
+
+    type: VolumeType = key("EBS volume type; sc1 is the cheapest, gp3 the smallest and quickest", "sc1")
+    size_gib: Count = key("Size of each volume", unit="GiB", example=500)
+
+    @field_validator("size_gib")
+    @classmethod
+    def _size_of_type(cls, size: int, info: ValidationInfo) -> int:
+        kind = info.data.get("type")
+        if kind is not None:
+            least, most = SIZES_GIB[kind]
+            if not least <= size <= most:
+                raise refusal(f"must be {least} to {most} GiB for a volume of type {kind}")
+        return size
+
+
+class ReceiverSection(Section):
+    """The EC2 instance that holds the pool while it is up."""
+
+    connection: Connection = key('How commands reach it: "local" when ec2zfs itself runs on the receiver', "ssh")
+    image: Image = key(
+        "Image (AMI) to start it from, with or without ZFS: its id, or a name among your account's own images (* and ?"
+        " match; the newest is taken)",
+        example="ami-0123456789abcdef0",
+    )
+    instance_type: InstanceTypeName = key("Instance type, with at least 4 GiB of memory", "m7g.medium")
+    market: Market = key("How it is paid; spot falls back to on-demand when there is no capacity", Market.SPOT)
+    user: UserName = key("User to log in as; not being root, it needs sudo without a password", "ubuntu")
+    ssh_port: Port = key("TCP port of its ssh server", 22)
+    ssh_key: AbsolutePath | None = key(
+        "Private key to log in with, without a passphrase",
+        None,
+        example="/etc/ec2zfs/receiver_ed25519",
+        words="receiver_ed25519 in the state directory, made when missing",
+    )
+    subnet_id: Subnet | None = key(
+        "Subnet to start it in",
+        None,
+        example="subnet-0123456789abcdef0",
+        words="the default subnet of the zone",
+    )
+    allow_from: AddressRange = key(
+        'Address range that may reach its ssh port while it is up; "auto": the address that AWS sees the controller at',
+        "auto",
+    )
+    dead_man_minutes: Annotated[int, Field(strict=True, ge=5, le=1440)] = key(
+        "Time after which it powers itself off when the controller has not been heard", 30, unit="minutes"
+    )
+
+
+BY_SSH = "what the ssh client's own configuration says"
+
+
+class SiteSection(Section):
+    """The file server that holds the sources."""
+
+    connection: Connection = key('How commands reach it: "local" when ec2zfs runs there', "local")
+    address: Address | None = key("Host name or address, for ssh", None, example="files.example.org")
+    port: Port | None = key("TCP port of its ssh server", None, example=22, words=BY_SSH)
+    user: UserName | None = key("User to log in as", None, example="backup", words=BY_SSH)
+    ssh_key: AbsolutePath | None = key(
+        "Private key to log in with",
+        None,
+        example="~/.ssh/id_ed25519",
+        words=BY_SSH,
+    )
+    known_hosts: AbsolutePath = key(
+        "File in which the server's host key stands under its address; an unknown key is refused",
+        example="~/.ssh/known_hosts",
+        default_factory=lambda: Path("~/.ssh/known_hosts").expanduser(),
+        words="~/.ssh/known_hosts",
+    )
+    sudo: Flag = key("Whether zfs needs sudo there (without a password)", False)
+
+    @field_validator("address")
+    @classmethod
+    def _reachable(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("connection") == "ssh":
+            raise refusal('is needed when connection = "ssh"')
+        return value
+
+
+class SourceSection(Section):
+    """A dataset that is to be safe. Write one [[source]] for each."""
+
+    dataset: DatasetName = key("Name of the dataset at the site", example="tank/home")
+    recursive: Flag = key("Whether its children belong to it", True)
+
+
+class PoolKeySection(Section):
+    """Where the pool key comes from: at least 32 bytes; one line break at its end does not belong to it."""
+
+    origin: KeyOrigin = key(
+        "prompt asks on the terminal, command reads a command's output, descriptor an open file descriptor",
+        "prompt",
+        alias="from",
+    )
+    command: tuple[Text, ...] | None = key(
+        'Program and arguments that print the key, for from = "command"', None, example=("pass", "show", "ec2zfs/cloud")
+    )
+    descriptor: Annotated[int, Field(strict=True, ge=0)] | None = key(
+        'Number of the descriptor, for from = "descriptor"', None, example=3
+    )
+
+    @field_validator("command", "descriptor")
+    @classmethod
+    def _told(cls, value: T, info: ValidationInfo) -> T:
+        if value in (None, ()) and info.data.get("origin") == info.field_name:
+            raise refusal(f'is needed when from = "{info.field_name}"')
+        if value in (1, 2):
+            raise refusal("must be 0, or 3 and above: 1 and 2 are the outputs of ec2zfs itself")
+        return value
+
+
+class PathsSection(Section):
+    """Files of ec2zfs itself. The state is what it can lose: locks, host keys, its own ssh key, reports."""
+
+    state: AbsolutePath = key(
+        "Directory of the state",
+        example="/var/lib/ec2zfs",
+        default_factory=default_state,
+        words="/var/lib/ec2zfs as root, else ~/.local/state/ec2zfs",
+    )
+    prices: AbsolutePath | None = key(
+        "JSON file of prices that are laid over the built-in table",
+        None,
+        example="/etc/ec2zfs/prices.json",
+        words="the built-in table alone",
+    )
+
+
+class Configuration(Section):
+    """The whole file."""
+
+    aws: AwsSection
+    pool: PoolSection
+    volumes: VolumesSection
+    receiver: ReceiverSection
+    site: SiteSection
+    sources: tuple[SourceSection, ...] = Field(alias="source")
+    pool_key: PoolKeySection
+    paths: PathsSection
+
+    @field_validator("sources")
+    @classmethod
+    def _sources(cls, sources: tuple[SourceSection, ...], info: ValidationInfo) -> tuple[SourceSection, ...]:
+        if not sources:
+            raise PydanticCustomError("missing", "at least one")
+        for one, other in itertools.permutations(sources, 2):
+            if one.dataset == other.dataset or (other.recursive and one.dataset.startswith(f"{other.dataset}/")):
+                raise refusal(f"must be apart, but {one.dataset} is already part of the source {other.dataset}")
+        pool = info.data.get("pool")
+        longest = max((source.dataset for source in sources), key=len)
+        if pool is not None and len(f"{pool.name}/{longest}") > LONGEST_DATASET:
+            raise refusal(f"must be named such that the copy {pool.name}/{longest} has at most 255 characters")
+        return sources
+
+    @property
+    def layout(self) -> Layout:
+        """The shape of the cloud pool."""
+        return Layout(self.pool.redundancy, self.pool.vdevs, self.pool.volumes_per_vdev, self.volumes.size_gib)
+
+    @property
+    def design(self) -> PoolDesign:
+        """The cloud pool that is asked for."""
+        return PoolDesign(self.pool.name, self.layout, self.pool.encryption)
+
+    @property
+    def receiver_key(self) -> Path:
+        """The private ssh key for the receiver."""
+        return self.receiver.ssh_key or self.paths.state / "receiver_ed25519"
+
+    @property
+    def known_hosts(self) -> Path:
+        """Our own known_hosts file, for receivers."""
+        return self.paths.state / "known_hosts"

@@ -1,0 +1,159 @@
+"""Everything that can go wrong in the operator's sight: one tree, a sentence and an exit code each.
+
+A message says what failed, where, why and what to do next. Nothing here does any I/O.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit codes of `ec2zfs`, documented in docs/reference.md."""
+
+    OK = 0
+    FAILURE = 1
+    USAGE = 2
+    CONFIGURATION = 3
+    CREDENTIALS = 4
+    CLOUD = 5
+    HOST = 6
+    HOST_KEY = 7
+    COMMAND = 8
+    REFUSED = 9
+    POOL_KEY = 10
+    LOCKED = 11
+    REPLICATION = 12
+    NO_SPACE = 13
+    MISSING_TOOL = 14
+    INTERRUPTED = 130
+
+
+class Ec2zfsError(Exception):
+    """A failure that the operator can understand: the sentence, and what to do about it."""
+
+    exit_code: ExitCode = ExitCode.FAILURE
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class ConfigurationError(Ec2zfsError):
+    """The configuration file is missing, malformed or contradicts itself."""
+
+    exit_code = ExitCode.CONFIGURATION
+
+
+class CredentialsError(Ec2zfsError):
+    """AWS credentials are missing, expired or not allowed to do what is needed."""
+
+    exit_code = ExitCode.CREDENTIALS
+
+
+class CloudError(Ec2zfsError):
+    """The EC2 API refused or failed; `code` is its error code, `action` the API action."""
+
+    exit_code = ExitCode.CLOUD
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "", action: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.action = action
+
+
+class NoCapacity(CloudError):
+    """EC2 has no machine (or no spot machine) of the type in the zone just now."""
+
+
+class HostError(Ec2zfsError):
+    """A host cannot be reached, or stopped answering."""
+
+    exit_code = ExitCode.HOST
+
+
+class HostKeyChanged(HostError):
+    """A host showed another ssh key than the one that EC2's console vouched for."""
+
+    exit_code = ExitCode.HOST_KEY
+
+
+class HostKeyUnknown(HostError):
+    """A host shows an ssh key that nobody has vouched for."""
+
+    exit_code = ExitCode.HOST_KEY
+
+
+class CommandFailed(Ec2zfsError):
+    """A command on a host exited with a failure."""
+
+    exit_code = ExitCode.COMMAND
+
+    def __init__(self, host: str, argv: tuple[str, ...], status: int, stderr: str, *, hint: str = "") -> None:
+        self.host = host
+        self.argv = argv
+        self.status = status
+        self.stderr = stderr
+        ended = f"was ended by signal {-status}" if status < 0 else f"exited with {status}"
+        said = stderr.strip() or "it printed nothing"
+        super().__init__(f"On {host}, `{_shown(argv)}` {ended}: {said[-2000:]}", hint=hint)
+
+
+def _shown(argv: tuple[str, ...]) -> str:
+    """The command as far as it helps to recognise it; a script is not printed."""
+    if argv[:2] == ("sh", "-c"):
+        return " ".join(("sh -c …", *argv[3:6]))[:100]
+    return " ".join(argv[:3]).split("\n", 1)[0][:100]
+
+
+class CommandTimeout(CommandFailed):
+    """A command on a host did not end within its time limit and was killed."""
+
+    def __init__(self, host: str, argv: tuple[str, ...], seconds: float) -> None:
+        super().__init__(host, argv, -9, f"it did not end within {seconds:g} s and was killed")
+
+
+class MissingTool(Ec2zfsError):
+    """A program that we need is not installed on a host."""
+
+    exit_code = ExitCode.MISSING_TOOL
+
+
+class Refused(Ec2zfsError):
+    """What was asked for would destroy, or cannot be done with the layout or state at hand; nothing was changed."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class WrongPoolKey(Ec2zfsError):
+    """The pool key does not open the volumes; nothing was opened."""
+
+    exit_code = ExitCode.POOL_KEY
+
+
+class AlreadyRunning(Ec2zfsError):
+    """Another run holds the lock of this pool."""
+
+    exit_code = ExitCode.LOCKED
+
+
+class ReplicationConflict(Ec2zfsError):
+    """Source and target have gone separate ways; nothing was sent."""
+
+    exit_code = ExitCode.REPLICATION
+
+
+class NoSpace(Ec2zfsError):
+    """The target pool is full, or would be."""
+
+    exit_code = ExitCode.NO_SPACE
+
+
+class Interrupted(Ec2zfsError):
+    """The operator pressed Ctrl-C, or the process was asked to end."""
+
+    exit_code = ExitCode.INTERRUPTED

@@ -1,0 +1,114 @@
+"""Runs open.sh: formats, opens and imports in one execution, all or nothing, with a key for each volume on its stdin.
+
+Decides nothing: what to do comes as actions of plan/pool.py. The keys stand in the command's standard input only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from ec2zfs.errors import CommandFailed, Ec2zfsError, Refused, WrongPoolKey
+from ec2zfs.hosts.host import Host, Result
+from ec2zfs.model.pool import MemberName, PoolDesign
+from ec2zfs.model.volume import Volume
+from ec2zfs.plan.pool import FormatVolume, ImportPool, OpenVolume, PoolAction, ProveKey
+from ec2zfs.tools.hostid import host_id
+from ec2zfs.tools.scripts import Script
+from ec2zfs.tools.volume_keys import VolumeKeys
+
+
+class _Code(IntEnum):
+    """The exit codes of open.sh."""
+
+    ABSENT = 41
+    WRONG_KEY = 42
+    NOT_FORMATTABLE = 43
+    NOT_OPENABLE = 44
+    NOT_IMPORTED = 45
+
+
+DEVICE_SECONDS = 30
+"""How long a volume that EC2 calls attached may take to show on the receiver."""
+
+_VERBS = {ProveKey: "test", FormatVolume: "format", OpenVolume: "open"}
+_IMPORT_HINT = (
+    "Nothing was left open. `zpool import` says what is missing: attach every volume, and export the pool where it was "
+    "open last."
+)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Volumes to ready and a pool to import, in one execution.
+
+    `force`: EC2 proved that the volumes hang on this receiver alone, so a pool that another machine had open and did
+    not export is imported all the same (fact 43). `skip_absent`: what is not there is left out.
+    """
+
+    design: PoolDesign
+    actions: tuple[PoolAction, ...]
+    volumes: tuple[Volume, ...]
+    force: bool = False
+    skip_absent: bool = False
+
+    @property
+    def steps(self) -> tuple[tuple[str, Volume], ...]:
+        """What is done to each volume, as open.sh calls it."""
+        if not self.design.encrypted:
+            return tuple(("bare", volume) for volume in self.volumes)
+        return tuple(
+            (_VERBS[type(action)], action.volume)
+            for action in self.actions
+            if isinstance(action, ProveKey | FormatVolume | OpenVolume)
+        )
+
+    def arguments(self) -> tuple[str, ...]:
+        """The arguments of open.sh after the pool's name."""
+        importing = next((action for action in self.actions if isinstance(action, ImportPool)), None)
+        how = "no" if importing is None else "force" if self.force else "plain"
+        target = str(importing.guid) if importing and importing.guid else self.design.name
+        absent = "skip" if self.skip_absent else "refuse"
+        words = [word for verb, volume in self.steps for word in (verb, volume.serial, volume.mapping)]
+        return (host_id(self.design.name), how, target, absent, str(DEVICE_SECONDS), *words)
+
+
+def carry_out(host: Host, opening: Opening, keys: VolumeKeys | None) -> None:
+    """Do it, or leave what was closed closed and raise.
+
+    Raises `Refused` for a volume that is not there or holds something, `WrongPoolKey`, and `CommandFailed` with what
+    cryptsetup or zpool said.
+    """
+    pool = opening.design.name
+    records = keys.records(volume.mapping for _, volume in opening.steps) if keys else None
+    result = Script("open", pool, opening.arguments(), stdin=records, accept=frozenset(_Code)).run(host)
+    if result.status:
+        raise _failure(host, pool, result)
+
+
+def _failure(host: Host, pool: str, result: Result) -> Ec2zfsError:
+    said = result.stderr.decode("utf-8", "replace").strip()
+    last = said.rpartition("\n")[2]
+    match result.status:
+        case _Code.ABSENT:
+            return Refused(
+                f"{last} does not show on {host.name} after {DEVICE_SECONDS} s; pool {pool} stays locked.",
+                hint="If EC2 calls it attached, detach it (`ec2zfs volumes detach`) and attach it again.",
+            )
+        case _Code.WRONG_KEY:
+            return WrongPoolKey(
+                f"The pool key does not open {_first(said)} on {host.name}; nothing was opened.",
+                hint="Give the key with which the pool was created, or last rekeyed.",
+            )
+        case _Code.NOT_FORMATTABLE:
+            return Refused(f"On {host.name}: {last}", hint="Run again; the next look will tell what stands on it.")
+        case _Code.NOT_IMPORTED:
+            return CommandFailed(host.name, ("zpool", "import", pool), result.status, said, hint=_IMPORT_HINT)
+        case _:
+            return CommandFailed(host.name, ("cryptsetup", "open", pool), result.status, said)
+
+
+def _first(said: str) -> str:
+    """The name of the volume that the script printed by itself, after what cryptsetup said."""
+    names = [line for line in said.splitlines() if MemberName.parse(line.strip())]
+    return names[0].strip() if names else "the volumes"

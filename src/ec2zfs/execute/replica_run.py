@@ -1,0 +1,155 @@
+"""Carries out the plan of one dataset: stream by stream, each checked by GUID, with a fresh look and a fresh plan after
+whatever was not foreseen.
+
+It drops partial state only when the token is still the one that was judged. It never rolls back, and never destroys a
+snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from ec2zfs.errors import CommandFailed, Ec2zfsError, ReplicationConflict
+from ec2zfs.execute.progress import Progress
+from ec2zfs.execute.replication_report import Sent
+from ec2zfs.execute.replication_state import with_token
+from ec2zfs.hosts.host import Host, Stage
+from ec2zfs.model.snapshot import ResumeToken
+from ec2zfs.plan.conflicts import conflict_error
+from ec2zfs.plan.replication import DatasetPlan, plan_dataset
+from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Mark, Resume, Step, Transfer
+from ec2zfs.tools.zfs import Zfs
+from ec2zfs.tools.zfs_streams import busy, meaning, receive_command, send_command
+from ec2zfs.transport.transport import Transport
+
+SETBACKS = 5
+"""Failures of one dataset after which it is given up for this run; the pauses for a busy one add up to 62 s."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The two ends of replication, what carries between them, and how to wait (seconds)."""
+
+    site: Host
+    receiver: Host
+    pool: str
+    transport: Transport
+    progress: Progress
+    pause: Callable[[float], None]
+
+
+@dataclass
+class ReplicaRun:
+    """One dataset's way. `sent` and `warnings` grow as it goes on, and hold what was done when it fails."""
+
+    ends: Ends
+    plan: DatasetPlan
+    meter: Callable[[int], None]
+    sent: list[Sent] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    setbacks: int = 0
+    doubted: str = ""
+
+    def run(self) -> None:
+        """Carry the plan out, planning again where the world is not as it was. Raises what cannot be got over."""
+        while self.plan.steps:
+            step = self.plan.steps[0]
+            try:
+                self._do(step)
+            except CommandFailed as error:
+                self.plan = self._plan_after(step, error)
+                continue
+            foreseen = not isinstance(step, Resume | DropPartial)
+            self.plan = replace(self.plan, steps=self.plan.steps[1:]) if foreseen else self._new_plan()
+
+    def _do(self, step: Step) -> None:
+        if isinstance(step, CreateParent):
+            Zfs(self.ends.receiver).create_parent(step.name)
+        elif isinstance(step, DropPartial):
+            self._drop(step.token, step.reason)
+        elif isinstance(step, Mark):
+            self._mark(step)
+        else:
+            self._transfer(step)
+
+    def _transfer(self, step: Transfer) -> None:
+        self.ends.progress.say(str(step))
+        moved = [0]
+
+        def heard(amount: int) -> None:
+            moved[0] += amount
+            self.meter(amount)
+
+        sender = Stage(self.ends.site, send_command(step))
+        self.ends.transport.carry(sender, Stage(self.ends.receiver, receive_command(step)), heard)
+        self._check(step)
+        self.sent.append(Sent(str(step), step.base.name if step.base else "", step.to.name, moved[0]))
+
+    def _check(self, step: Transfer) -> None:
+        """Both commands were content: the snapshot must stand there, under its name and with its GUID."""
+        copy = f"{step.replica.target}@{step.to.name}"
+        found = Zfs(self.ends.receiver).guids((copy,)).get(copy)
+        if found != step.to.guid:
+            raise ReplicationConflict(
+                f"On {self.ends.receiver.name}, {copy} should have the GUID {step.to.guid} of {step.to}, but "
+                f"{'does not exist' if found is None else f'has {found}'}.",
+                hint="Run again: the plan compares both sides anew.",
+            )
+
+    def _mark(self, step: Mark) -> None:
+        """A cursor that cannot be moved is told, but harms no copy: the snapshot itself is still the base."""
+        try:
+            Zfs(self.ends.site).mark(step)
+        except CommandFailed as error:
+            self.warnings.append(f"The bookmark {step.cursor} of {step.snapshot} could not be made: {error}")
+
+    def _drop(self, token: ResumeToken, reason: str) -> None:
+        target = self.plan.replica.target
+        zfs = Zfs(self.ends.receiver)
+        if zfs.resume_token(target) == token.text:
+            self.ends.progress.say(f"drop the partly received stream in {target}: {reason}")
+            zfs.drop_partial(target)
+        else:
+            self._count_setback(ReplicationConflict(f"Somebody else receives into {target} at the same time."))
+
+    def _plan_after(self, step: Step, error: CommandFailed) -> DatasetPlan:
+        """The plan after a failure, or the failure itself when doing the same again would not help."""
+        told = meaning(error, self.plan.replica)
+        self._count_setback(told)
+        if busy(error):
+            self.ends.progress.say(f"{self.plan.replica.target} is still busy; waiting for it")
+            self.ends.pause(2.0**self.setbacks)
+            return self._new_plan()
+        if told is not error or not isinstance(step, Transfer | DropPartial):
+            raise told
+        if isinstance(step, Resume):
+            self._doubt(step, error)
+            return self._new_plan()
+        fresh = self._new_plan()
+        if step in fresh.steps[:2]:
+            raise error
+        return fresh
+
+    def _doubt(self, step: Resume, error: CommandFailed) -> None:
+        """A token that failed twice without a byte of progress is dropped; one whose program was killed is innocent."""
+        if step.token.text == self.doubted and 0 < error.status < 128:
+            self._drop(step.token, f"it could not be continued: {error.stderr.strip()}")
+        self.doubted = step.token.text
+
+    def _count_setback(self, error: Ec2zfsError) -> None:
+        self.setbacks += 1
+        if self.setbacks > SETBACKS:
+            raise error
+
+    def _new_plan(self) -> DatasetPlan:
+        """Look at both sides of this dataset again and decide again."""
+        replica = self.plan.replica
+        source = Zfs(self.ends.site).dataset(replica.source)
+        target = Zfs(self.ends.receiver).dataset(replica.target)
+        if source is None:
+            return DatasetPlan(replica, note="it does not exist any more")
+        plan = plan_dataset(replica, source, target and with_token(self.ends.site, target))
+        if plan.conflict:
+            raise conflict_error(plan.conflict)
+        return plan

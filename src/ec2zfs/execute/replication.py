@@ -1,0 +1,119 @@
+"""Replication of all sources to the cloud pool: observe both sides, plan, carry the plan out.
+
+What stops one dataset does not stop the others; what stops the hosts or fills the pool stops all. It never rolls a
+target back, and destroys nothing but partial streams and cursor bookmarks of our own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ec2zfs.errors import CommandFailed, ReplicationConflict
+from ec2zfs.execute.progress import Bar, Progress, Silent
+from ec2zfs.execute.replica_run import Ends, ReplicaRun
+from ec2zfs.execute.replication_report import DatasetReport, ReplicationReport
+from ec2zfs.execute.replication_state import source_datasets, target_datasets
+from ec2zfs.hosts.host import Host
+from ec2zfs.model.replication import ReplicationState
+from ec2zfs.model.source import Source
+from ec2zfs.plan.conflicts import conflict_error
+from ec2zfs.plan.cursors import expected_state
+from ec2zfs.plan.replication import DatasetPlan, ReplicationPlan, plan_replication, require_space
+from ec2zfs.plan.replication_steps import Transfer
+from ec2zfs.tools.zfs import Zfs
+from ec2zfs.tools.zfs_streams import sizes
+from ec2zfs.transport.transport import Transport
+
+
+@dataclass(frozen=True)
+class Replicator:
+    """Brings the copies in a pool on the receiver up to what the site has. `pause` waits that many seconds."""
+
+    site: Host
+    receiver: Host
+    pool: str
+    transport: Transport
+    progress: Progress
+    pause: Callable[[float], None] = time.sleep
+
+    def observe(self, sources: Sequence[Source]) -> ReplicationState:
+        """Both sides as they are; the pool must be imported on the receiver."""
+        return ReplicationState(
+            self.pool,
+            source_datasets(self.site, sources),
+            target_datasets(self.site, self.receiver, self.pool),
+            Zfs(self.receiver).available(self.pool),
+        )
+
+    def plan(self, state: ReplicationState) -> ReplicationPlan:
+        """What is to be done, with the size of each stream."""
+        return _sized(self.site, plan_replication(state))
+
+    def run(self, plan: ReplicationPlan) -> ReplicationReport:
+        """Carry the plan out and report on every dataset; the report's `raise_for_errors()` raises what was left out.
+
+        Raises `NoSpace` before anything is sent when the streams would not fit, and later when the pool is full all the
+        same; `HostError` when a host is gone.
+        """
+        require_space(plan)
+        total = None if any(transfer.bytes is None for transfer in plan.transfers) else plan.bytes
+        listener = self.progress if plan.transfers else Silent()
+        with listener.bar("replicate", total, "B") as bar:
+            return self._run_all(plan, bar)
+
+    def _run_all(self, plan: ReplicationPlan, bar: Bar) -> ReplicationReport:
+        reports, unfinished = list[DatasetReport](), list[str]()
+        for dataset in plan.datasets:
+            if any(dataset.replica.target.startswith(f"{parent}/") for parent in unfinished):
+                reports.append(DatasetReport(dataset.replica, note="it waits for the first copy of its parent"))
+                continue
+            reports.append(self._run_one(dataset, bar))
+            if reports[-1].error and _begins(dataset):
+                unfinished.append(dataset.replica.target)
+        return ReplicationReport(tuple(reports))
+
+    def _run_one(self, plan: DatasetPlan, bar: Bar) -> DatasetReport:
+        if plan.conflict:
+            return DatasetReport(plan.replica, error=conflict_error(plan.conflict))
+        run = ReplicaRun(self._ends(), plan, bar.advance)
+        error: CommandFailed | ReplicationConflict | None = None
+        try:
+            run.run()
+        except (CommandFailed, ReplicationConflict) as failure:
+            error = failure
+        return DatasetReport(plan.replica, tuple(run.sent), plan.note, tuple(run.warnings), error)
+
+    def _ends(self) -> Ends:
+        return Ends(self.site, self.receiver, self.pool, self.transport, self.progress, self.pause)
+
+
+def preview(site: Host, sources: Sequence[Source], pool: str) -> ReplicationPlan:
+    """What the next replication would send, judged from the site alone while the receiver is down and the pool locked.
+
+    The site's cursor bookmarks tell what the pool has; the changes since the newest snapshot are `unsent_bytes` of each
+    dataset.
+    """
+    return _sized(site, plan_replication(expected_state(pool, source_datasets(site, sources))))
+
+
+def _sized(site: Host, plan: ReplicationPlan) -> ReplicationPlan:
+    known = iter(sizes(site, plan.transfers))
+    return replace(
+        plan,
+        datasets=tuple(
+            replace(
+                dataset,
+                steps=tuple(
+                    replace(step, bytes=next(known)) if isinstance(step, Transfer) else step for step in dataset.steps
+                ),
+            )
+            for dataset in plan.datasets
+        ),
+    )
+
+
+def _begins(plan: DatasetPlan) -> bool:
+    """Whether the plan makes the first copy, so that nothing can stand below it before it is done."""
+    return any(transfer.base is None for transfer in plan.transfers[:1])

@@ -1,0 +1,1 @@
+"""Where a command runs: here or over ssh; the only place that starts processes."""

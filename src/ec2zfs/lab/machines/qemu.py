@@ -1,0 +1,205 @@
+"""QEMU's command line for a machine of the lab: a pure function of what the machine is.
+
+The devices and their order are part of what a saved memory means: a template and the machines that start from it are
+made by the same function. Nothing here starts a process.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+# 8 slots of 8 functions: 40 volumes, spare ones for replacements, and no device to share a port (local-ec2.md).
+PORTS = 64
+FIRST_SLOT = 0x10
+IDENTITY_BYTES = 1024
+WAITING = "ec2zfs-lab: template waits for an identity"
+
+APPEND = (
+    "root=LABEL=ec2zfs-root rw console=ttyS0 net.ifnames=0 mitigations=off random.trust_cpu=on no_timer_check "
+    "nowatchdog quiet loglevel=4 panic=5"
+)
+
+RELAY = Path(__file__).parent / "relay.py"
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """How the guest's instructions are run: by the processor (`kvm`) or by translation (`tcg`)."""
+
+    kind: Literal["kvm", "tcg"]
+
+    def argv(self) -> list[str]:
+        """QEMU's words for it."""
+        if self.kind == "kvm":
+            return ["-accel", "kvm", "-cpu", "host"]
+        return ["-accel", "tcg,thread=multi", "-cpu", "max"]
+
+
+@dataclass(frozen=True)
+class Boot:
+    """What a machine boots: kernel, initial RAM disk, its own root disk (qcow2)."""
+
+    vmlinuz: Path
+    initrd: Path
+    root: Path
+
+
+@dataclass(frozen=True)
+class Plugged:
+    """A disk in its port (0 to 63); `serial` is the volume id without its dash."""
+
+    serial: str
+    path: Path
+    port: int
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Where the guest's network ends on the host: ssh at `address`:`ssh_port`, metadata on loopback `metadata_port`."""
+
+    address: str
+    ssh_port: int
+    metadata_port: int
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files through which a running machine is known and driven, all in its directory."""
+
+    directory: Path
+
+    @property
+    def pid(self) -> Path:
+        """QEMU's process id."""
+        return self.directory / "pid"
+
+    @property
+    def qmp(self) -> Path:
+        """The QMP socket."""
+        return self.directory / "qmp"
+
+    @property
+    def console(self) -> Path:
+        """All that the serial console printed."""
+        return self.directory / "console"
+
+    @property
+    def identity(self) -> Path:
+        """What the guest reads about itself in the firmware configuration."""
+        return self.directory / "identity"
+
+    @property
+    def root(self) -> Path:
+        """The root disk of its own."""
+        return self.directory / "root.qcow2"
+
+    @property
+    def description(self) -> Path:
+        """Spec and disks, for another process that opens the machine."""
+        return self.directory / "machine.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by whoever talks to QEMU or changes the description."""
+        return self.directory / "lock"
+
+
+def command(
+    name: str, memory_mib: int, accelerator: Accelerator, boot: Boot, files: Files, wiring: Wiring
+) -> list[str]:
+    """The machine as QEMU's argv, without its volumes (`disk_devices`) and without a memory to resume."""
+    return [
+        *("qemu-system-x86_64", "-name", _option(f"guest={name}"), "-nodefaults", "-no-user-config"),
+        *("-machine", "q35", *accelerator.argv(), "-smp", "2", "-m", str(memory_mib), "-display", "none"),
+        *("-kernel", str(boot.vmlinuz), "-initrd", str(boot.initrd), "-append", APPEND),
+        *("-device", "virtio-rng-pci,addr=0x2"),
+        *("-fw_cfg", f"name=opt/ec2zfs/identity,file={_escape(files.identity)}"),
+        # no-flush: what the guest flushed is in the host's page cache, and so survives QEMU's death, as EBS would.
+        *("-blockdev", json.dumps(_blockdev("root", boot.root, "qcow2"))),
+        *("-device", "virtio-blk-pci,id=root,drive=root,addr=0x3,bootindex=1"),
+        *("-netdev", _network(wiring), "-device", "virtio-net-pci,id=nic,netdev=net,addr=0x4,romfile="),
+        *("-chardev", f"file,id=console,path={_escape(files.console)},append=on", "-serial", "chardev:console"),
+        *("-qmp", f"unix:{_escape(files.qmp)},server=on,wait=off", "-pidfile", str(files.pid), "-daemonize"),
+        *(word for port in range(PORTS) for word in ("-device", _port(port))),
+    ]
+
+
+def disk_devices(disks: Iterable[Plugged]) -> list[str]:
+    """The arguments by which volumes are plugged in before a cold start."""
+    words: list[str] = []
+    for disk in disks:
+        words += ["-blockdev", json.dumps(blockdev(disk)), "-device", json.dumps(device(disk))]
+    return words
+
+
+def blockdev(disk: Plugged) -> dict[str, object]:
+    """A volume's host side, for `-blockdev` and `blockdev-add`."""
+    return _blockdev(disk.serial, disk.path, "raw")
+
+
+def device(disk: Plugged) -> dict[str, object]:
+    """A volume's guest side, for `-device` and `device_add`."""
+    return {
+        "driver": "virtio-blk-pci",
+        "id": f"disk-{disk.serial}",
+        "drive": disk.serial,
+        "serial": disk.serial,
+        "bus": f"port{disk.port}",
+    }
+
+
+def free_port(disks: Iterable[Plugged]) -> int | None:
+    """The lowest port without a disk; None when all 64 are taken."""
+    taken = {disk.port for disk in disks}
+    return next((port for port in range(PORTS) if port not in taken), None)
+
+
+def identity(name: str, seed: bytes, patience: float) -> bytes:
+    """What the guest is told in the firmware configuration.
+
+    Always `IDENTITY_BYTES` long, because a resumed guest knows only the length that it once saw. An empty `name` makes
+    it wait as a template; `patience` is how many seconds it asks for instance metadata before it does without.
+    """
+    told = {"name": name, "seed": seed.hex(), "patience": patience, "waiting": WAITING}
+    return json.dumps(told).encode().ljust(IDENTITY_BYTES)
+
+
+def _blockdev(node: str, path: Path, driver: str) -> dict[str, object]:
+    cache = {"direct": False, "no-flush": True}
+    return {
+        "driver": driver,
+        "node-name": node,
+        "discard": "unmap",
+        "cache": cache,
+        "file": {"driver": "file", "filename": str(path), "discard": "unmap", "cache": cache},
+    }
+
+
+def _network(wiring: Wiring) -> str:
+    # restrict: a guest reaches the metadata service and nothing else; only its ssh port is reached from the host.
+    relay = shlex.join([sys.executable, "-I", "-S", str(RELAY), str(wiring.metadata_port)])
+    return (
+        "user,id=net,restrict=on,ipv6=off,net=169.254.169.0/24,host=169.254.169.2,dns=169.254.169.3,dhcpstart=169.254.169.15,"
+        f"hostfwd=tcp:{wiring.address}:{wiring.ssh_port}-169.254.169.15:22,"
+        f"guestfwd=tcp:169.254.169.254:80-cmd:{_option(relay)}"
+    )
+
+
+def _port(port: int) -> str:
+    slot, function = FIRST_SLOT + port // 8, port % 8
+    shared = ",multifunction=on" if function == 0 else ""
+    return f"pcie-root-port,id=port{port},chassis={port + 1},slot={port + 1},addr={slot:#x}.{function}{shared}"
+
+
+def _escape(path: Path) -> str:
+    return _option(str(path))
+
+
+def _option(value: str) -> str:
+    return value.replace(",", ",,")  # in QEMU's option strings a comma ends the value, two stand for one

@@ -1,0 +1,45 @@
+"""What replication sees on both sides before it decides: the datasets, their histories and the room that is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ec2zfs.model.snapshot import Dataset, DatasetKind
+
+
+@dataclass(frozen=True)
+class Replica:
+    """A dataset and its copy: from where to where, of what kind, and whether its streams are raw (fact 38).
+
+    `below_raw`: a copy above it is natively encrypted. Whoever is plain must then say so when it is first received, or
+    ZFS wants the key from which it would inherit.
+    """
+
+    source: str
+    target: str
+    kind: DatasetKind = DatasetKind.FILESYSTEM
+    raw: bool = False
+    below_raw: bool = False
+
+    @property
+    def pool(self) -> str:
+        """The pool of the copy."""
+        return self.target.removesuffix(f"/{self.source}")
+
+
+@dataclass(frozen=True)
+class ReplicationState:
+    """Both sides as they are now.
+
+    `targets` are all datasets of the pool. `available` is the room in the pool in bytes, None while nobody can see it.
+    """
+
+    pool: str
+    sources: tuple[Dataset, ...]
+    targets: tuple[Dataset, ...]
+    available: int | None = None
+
+
+def target_name(pool: str, source: str) -> str:
+    """Where the copy of a source stands in the pool: `cloud` and `tank/home` make `cloud/tank/home`."""
+    return f"{pool}/{source}"

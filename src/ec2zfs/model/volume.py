@@ -1,0 +1,71 @@
+"""An EBS volume as we know it: its place in the pool, its generation and what EC2 says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ec2zfs.model.layout import Place
+
+
+class VolumeState(StrEnum):
+    """EC2's `VolumeState` (fact 9)."""
+
+    CREATING = "creating"
+    AVAILABLE = "available"
+    IN_USE = "in-use"
+    DELETING = "deleting"
+    DELETED = "deleted"
+    ERROR = "error"
+
+
+class AttachmentState(StrEnum):
+    """EC2's `VolumeAttachmentState` (fact 9)."""
+
+    ATTACHING = "attaching"
+    ATTACHED = "attached"
+    DETACHING = "detaching"
+    DETACHED = "detached"
+    BUSY = "busy"
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """The bond between a volume and an instance."""
+
+    instance_id: str
+    device: str
+    state: AttachmentState
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume of a cloud pool, found by its tags (fact 14), never by a device name (fact 8).
+
+    `generation` counts the volumes that have stood in this place, from 1.
+    """
+
+    id: str
+    pool: str
+    place: Place
+    generation: int
+    size_gib: int
+    type: str
+    zone: str
+    state: VolumeState
+    attachment: Attachment | None = None
+
+    @property
+    def serial(self) -> str:
+        """The serial number under which the guest sees the disk: the id without its dash (fact 8)."""
+        return self.id.replace("-", "")
+
+    @property
+    def mapping(self) -> str:
+        """The name of the opened LUKS mapping: `/dev/mapper/<mapping>`, and so the member's name in `zpool status`."""
+        return mapping_name(self.pool, self.place, self.generation)
+
+
+def mapping_name(pool: str, place: Place, generation: int) -> str:
+    """The device-mapper name of a place of a pool: `cloud-v2s5-g1`."""
+    return f"{pool}-{place}-g{generation}"

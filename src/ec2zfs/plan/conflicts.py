@@ -1,0 +1,164 @@
+"""The ways in which a source and its copy can stand against each other, each with its evidence and what to do.
+
+A conflict stops the replication of its dataset and of nothing else. Nothing here, and nothing that reads it, rolls a
+target back (peers, pain 3): that is the operator's decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ec2zfs.errors import ReplicationConflict
+from ec2zfs.model.replication import Replica
+from ec2zfs.model.snapshot import Bookmark, Snapshot
+
+LONGEST_NAME = 255
+"""Bytes in the longest name of a dataset, snapshot or bookmark (ZFS_MAX_DATASET_NAME_LEN, which counts a final NUL)."""
+
+
+@dataclass(frozen=True)
+class Diverged:
+    """The target has snapshots after the newest common one that the source does not have."""
+
+    replica: Replica
+    common: Snapshot | Bookmark
+    only_source: tuple[Snapshot, ...]
+    only_target: tuple[Snapshot, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.replica.target} has snapshots that {self.replica.source} does not have, after the last common one "
+            f"({self.common}): {_few(self.only_target)}. {len(self.only_source)} newer ones wait at the source."
+        )
+
+    def advice(self) -> str:
+        """What the operator can do."""
+        return (
+            "If they are not wanted, destroy them on the receiver by name (`zfs destroy DATASET@NAME`) and run again; "
+            f"if they are, rename {self.replica.target} there and the next run makes a new copy."
+        )
+
+
+@dataclass(frozen=True)
+class NoCommonBase:
+    """Both sides have snapshots, but not one of the target's stands at the source, not even as a bookmark."""
+
+    replica: Replica
+    only_source: tuple[Snapshot, ...]
+    only_target: tuple[Snapshot, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.replica.target} and {self.replica.source} have no snapshot in common (compared by GUID): the "
+            f"target has {_few(self.only_target)}, the source {_few(self.only_source)}."
+        )
+
+    def advice(self) -> str:
+        """What the operator can do."""
+        return (
+            f"The copy is kept as it is. To begin a new one, rename {self.replica.target} on the receiver "
+            "(`zfs rename`) and run again; destroy the old copy when the new one is complete."
+        )
+
+
+@dataclass(frozen=True)
+class TargetModified:
+    """Somebody wrote into the target after its newest snapshot."""
+
+    replica: Replica
+    newest: Snapshot
+    written: int
+
+    def __str__(self) -> str:
+        return f"{self.replica.target} was modified on the receiver: {self.written} bytes since {self.newest}."
+
+    def advice(self) -> str:
+        """What the operator can do."""
+        return (
+            f"See what changed with `zfs diff '{self.newest}' {self.replica.target}` on the receiver. "
+            f"`zfs rollback '{self.newest}'` there discards it; then run again."
+        )
+
+
+@dataclass(frozen=True)
+class TargetOccupied:
+    """A dataset without any snapshot stands where the copy should be made, such as a parent made for other copies."""
+
+    replica: Replica
+
+    def __str__(self) -> str:
+        return f"{self.replica.target} exists on the receiver without a snapshot, so nothing can be received into it."
+
+    def advice(self) -> str:
+        """What the operator can do."""
+        target = self.replica.target
+        return (
+            f"Rename it on the receiver (`zfs rename {target} {target}-old`), run again, and move copies that stand "
+            f"below it back (`zfs rename {target}-old/CHILD {target}/CHILD`)."
+        )
+
+
+@dataclass(frozen=True)
+class EncryptionChanged:
+    """One side is natively encrypted and the other is not: raw and plain streams never mix (fact 38)."""
+
+    replica: Replica
+
+    def __str__(self) -> str:
+        now, then = ("is", "is not") if self.replica.raw else ("is not", "is")
+        return (
+            f"{self.replica.source} {now} natively encrypted, but its copy {self.replica.target} {then}: raw and plain "
+            "streams must never be mixed in one dataset."
+        )
+
+    def advice(self) -> str:
+        """What the operator can do."""
+        return f"Rename {self.replica.target} on the receiver (`zfs rename`) and run again: a new copy begins."
+
+
+@dataclass(frozen=True)
+class KindChanged:
+    """One side is a file system and the other a volume."""
+
+    replica: Replica
+
+    def __str__(self) -> str:
+        return f"{self.replica.source} is a {self.replica.kind}, but {self.replica.target} is not."
+
+    def advice(self) -> str:
+        """What the operator can do."""
+        return f"Rename {self.replica.target} on the receiver (`zfs rename`) and run again: a new copy begins."
+
+
+@dataclass(frozen=True)
+class NameTooLong:
+    """With the pool's name before it, a snapshot's name would be longer than ZFS allows."""
+
+    replica: Replica
+    snapshot: Snapshot
+
+    def __str__(self) -> str:
+        length = len(f"{self.replica.target}@{self.snapshot.name}".encode())
+        return (
+            f"The copy of {self.snapshot} would have a name of {length} bytes in {self.replica.target}; "
+            f"ZFS allows {LONGEST_NAME}."
+        )
+
+    def advice(self) -> str:
+        """What the operator can do."""
+        return f"Give the snapshot or a dataset above it a shorter name, such as `zfs rename '{self.snapshot}' NEW`."
+
+
+Conflict = Diverged | NoCommonBase | TargetModified | TargetOccupied | EncryptionChanged | KindChanged | NameTooLong
+
+
+def conflict_error(conflict: Conflict) -> ReplicationConflict:
+    """The error that tells the operator of a conflict."""
+    return ReplicationConflict(str(conflict), hint=f"Nothing was sent for it. {conflict.advice()}")
+
+
+def _few(snapshots: Sequence[Snapshot]) -> str:
+    shown = ", ".join(f"@{snapshot.name}" for snapshot in snapshots[:3])
+    more = len(snapshots) - 3
+    return f"{shown} and {more} more" if more > 0 else shown or "none"

@@ -1,0 +1,249 @@
+"""Decides how each source reaches its copy: which stream, from which base, in which order, or why not at all.
+
+Pure. The common base is found by GUID, never by name, and every snapshot is a stream of its own (fact 36). It never
+decides to roll a target back or to destroy a snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from ec2zfs.errors import NoSpace
+from ec2zfs.model.replication import Replica, ReplicationState, target_name
+from ec2zfs.model.snapshot import Bookmark, Dataset, ResumeToken, Snapshot
+from ec2zfs.plan.conflicts import (
+    LONGEST_NAME,
+    Conflict,
+    Diverged,
+    EncryptionChanged,
+    KindChanged,
+    NameTooLong,
+    NoCommonBase,
+    TargetModified,
+    TargetOccupied,
+)
+from ec2zfs.plan.cursors import cursors, mark
+from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Full, Incremental, Resume, Step, Transfer
+
+SLACK_BYTES = 16 * 1024**2
+SLACK_PART = 20
+"""Room that is asked for on top of an estimate, which leaves out some metadata (fact 45): 1/20 of it and 16 MiB."""
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """What is to be done for one dataset.
+
+    `conflict` says why nothing can be, `note` why nothing needs to be (or cannot yet). `unsent_bytes` is what the
+    source has written since its newest snapshot: no step here sends it.
+    """
+
+    replica: Replica
+    steps: tuple[Step, ...] = ()
+    conflict: Conflict | None = None
+    note: str = ""
+    unsent_bytes: int = 0
+
+    @property
+    def transfers(self) -> tuple[Transfer, ...]:
+        """The steps that send a stream."""
+        return tuple(step for step in self.steps if isinstance(step, Transfer))
+
+
+@dataclass(frozen=True)
+class ReplicationPlan:
+    """What is to be done for all datasets, parents first, and the room in the pool in bytes (None if not known)."""
+
+    pool: str
+    datasets: tuple[DatasetPlan, ...]
+    available: int | None = None
+
+    @property
+    def transfers(self) -> tuple[Transfer, ...]:
+        """All streams, in order."""
+        return tuple(transfer for dataset in self.datasets for transfer in dataset.transfers)
+
+    @property
+    def conflicts(self) -> tuple[Conflict, ...]:
+        """What stands in the way of the datasets that are left out."""
+        return tuple(dataset.conflict for dataset in self.datasets if dataset.conflict)
+
+    @property
+    def bytes(self) -> int:
+        """The estimated size of all streams; one without an estimate counts as nothing."""
+        return sum(transfer.bytes or 0 for transfer in self.transfers)
+
+
+def plan_replication(state: ReplicationState) -> ReplicationPlan:
+    """Decide for all sources, in an order in which a parent's copy comes before its children's."""
+    targets = {target.name: target for target in state.targets}
+    sealed = {target_name(state.pool, source.name) for source in state.sources if source.encrypted}
+    standing, waiting, plans = set(targets), set[str](), list[DatasetPlan]()
+    for source in sorted(state.sources, key=lambda source: source.name):
+        target = target_name(state.pool, source.name)
+        replica = Replica(source.name, target, source.kind, source.encrypted, below_raw=_is_below(target, sealed))
+        if _is_below(target, waiting):
+            plans.append(DatasetPlan(replica, note="it waits for the first copy of its parent"))
+            continue
+        parents = tuple(CreateParent(name) for name in _ancestors(target) if name not in standing)
+        plan = plan_dataset(replica, source, targets.get(target), parents)
+        plans.append(plan)
+        if plan.transfers:
+            standing.update(parent.name for parent in parents)
+            standing.add(target)
+        elif target not in standing:
+            waiting.add(target)
+    return ReplicationPlan(state.pool, tuple(plans), state.available)
+
+
+def plan_dataset(
+    replica: Replica, source: Dataset, target: Dataset | None, parents: tuple[CreateParent, ...] = ()
+) -> DatasetPlan:
+    """Decide for one dataset; `target` is its copy so far, `parents` what must be created above it."""
+    if not source.snapshots:
+        return DatasetPlan(replica, note="it has no snapshot yet", unsent_bytes=source.written)
+    base = _base(source, target)
+    pending = tuple(snap for snap in source.snapshots if base is None or snap.createtxg > base.createtxg)
+    conflict = _conflict(replica, source, target, pending)
+    if conflict:
+        return DatasetPlan(replica, conflict=conflict, unsent_bytes=source.written)
+    opening = _opening(replica, base, pending, source, target)
+    sending = _sending(replica, base, pending, opening)
+    steps = _marked((*opening, *sending), base, cursors(source, replica.pool), replica.pool)
+    note = "" if steps else "its newest snapshot is there already"
+    return DatasetPlan(replica, (*parents, *steps) if sending else steps, note=note, unsent_bytes=source.written)
+
+
+def require_space(plan: ReplicationPlan) -> None:
+    """Raise `NoSpace` when the estimate and some slack do not fit into the room that the pool has."""
+    needed = plan.bytes + plan.bytes // SLACK_PART + SLACK_BYTES
+    if not plan.transfers or plan.available is None or needed <= plan.available:
+        return
+    raise NoSpace(
+        f"The pool {plan.pool} has {_mib(plan.available)} free, but {_mib(plan.bytes)} are to be sent and "
+        f"{_mib(needed)} would be needed with some slack; nothing was sent.",
+        hint="Grow the pool, or destroy copies in it that are not wanted any more.",
+    )
+
+
+def token_fault(token: ResumeToken, source: Dataset, target: Dataset, pending: tuple[Snapshot, ...]) -> str:
+    """Why a broken-off stream must not be continued, or "" when it is the very stream that is to be sent next.
+
+    The receiver made the token, so each of its claims is held against what the source has (facts 36, 38; pain 8).
+    """
+    newest = target.snapshots[-1].guid if target.snapshots else 0
+    wanted = next((snapshot for snapshot in source.snapshots if snapshot.guid == token.to_guid), None)
+    if token.foreign:
+        return token.foreign
+    if wanted is None:
+        return f"its snapshot {token.to_name or 'without a name'} is not at the source any more"
+    if str(wanted) != token.to_name:
+        return f"it names {token.to_name}, which is now {wanted}"
+    if token.from_guid != newest:
+        return "it does not continue from the newest snapshot of the target"
+    if wanted not in pending[:1]:
+        return f"{wanted} is not the next snapshot to send"
+    if token.raw is not source.encrypted:
+        return "it would mix raw and plain streams"
+    return ""
+
+
+def _is_below(name: str, datasets: Collection[str]) -> bool:
+    return any(above in datasets for above in _ancestors(name))
+
+
+def _ancestors(target: str) -> tuple[str, ...]:
+    """The datasets above, below the pool itself: `cloud/tank` for `cloud/tank/home`."""
+    words = target.split("/")
+    return tuple("/".join(words[:count]) for count in range(2, len(words)))
+
+
+def _base(source: Dataset, target: Dataset | None) -> Snapshot | Bookmark | None:
+    """What the source has of the newest snapshot that both sides know; a snapshot rather than its bookmark."""
+    known: dict[int, Snapshot | Bookmark] = {bookmark.guid: bookmark for bookmark in source.bookmarks}
+    known |= {snapshot.guid: snapshot for snapshot in source.snapshots}
+    theirs = reversed(target.snapshots) if target else ()
+    return next((known[snapshot.guid] for snapshot in theirs if snapshot.guid in known), None)
+
+
+def _conflict(
+    replica: Replica, source: Dataset, target: Dataset | None, pending: tuple[Snapshot, ...]
+) -> Conflict | None:
+    for snapshot in pending:
+        if len(f"{replica.target}@{snapshot.name}".encode()) > LONGEST_NAME:
+            return NameTooLong(replica, snapshot)
+    if target is None:
+        return None
+    if target.kind is not source.kind:
+        return KindChanged(replica)
+    if not target.snapshots:
+        return None if target.partial else TargetOccupied(replica)
+    if target.encrypted is not source.encrypted:
+        return EncryptionChanged(replica)
+    return _parted(replica, source, target, pending)
+
+
+def _parted(replica: Replica, source: Dataset, target: Dataset, pending: tuple[Snapshot, ...]) -> Conflict | None:
+    base = _base(source, target)
+    if base is None:
+        return NoCommonBase(replica, source.snapshots, target.snapshots)
+    place = next(index for index, snapshot in enumerate(target.snapshots) if snapshot.guid == base.guid)
+    if target.snapshots[place + 1 :]:
+        return Diverged(replica, base, pending, target.snapshots[place + 1 :])
+    return TargetModified(replica, target.snapshots[-1], target.written) if target.written else None
+
+
+def _opening(
+    replica: Replica,
+    base: Snapshot | Bookmark | None,
+    pending: tuple[Snapshot, ...],
+    source: Dataset,
+    target: Dataset | None,
+) -> tuple[Resume | DropPartial, ...]:
+    if target is None or target.partial is None:
+        return ()
+    fault = token_fault(target.partial, source, target, pending)
+    if fault:
+        return (DropPartial(target.name, target.partial, fault),)
+    return (Resume(replica, base, pending[0], target.partial),)
+
+
+def _sending(
+    replica: Replica,
+    base: Snapshot | Bookmark | None,
+    pending: tuple[Snapshot, ...],
+    opening: tuple[Resume | DropPartial, ...],
+) -> tuple[Full | Incremental, ...]:
+    resumed = any(isinstance(step, Resume) for step in opening)
+    transfers: list[Full | Incremental] = []
+    for snapshot in pending:
+        transfers.append(Incremental(replica, base, snapshot) if base else Full(replica, snapshot))
+        base = snapshot
+    return tuple(transfers[1:] if resumed else transfers)
+
+
+def _marked(
+    steps: tuple[Step, ...], base: Snapshot | Bookmark | None, existing: tuple[Bookmark, ...], pool: str
+) -> tuple[Step, ...]:
+    """The steps with the cursor moved wherever the last common snapshot moves, and put right before if it is not."""
+    marked = list[Step]()
+    if isinstance(base, Snapshot):
+        existing = _moved(marked, base, existing, pool)
+    for step in steps:
+        marked.append(step)
+        if isinstance(step, Transfer):
+            existing = _moved(marked, step.to, existing, pool)
+    return tuple(marked)
+
+
+def _moved(steps: list[Step], snapshot: Snapshot, existing: tuple[Bookmark, ...], pool: str) -> tuple[Bookmark, ...]:
+    move = mark(snapshot, pool, existing)
+    if move is None:
+        return existing
+    steps.append(move)
+    return (Bookmark(snapshot.dataset, move.cursor, snapshot.guid, snapshot.createtxg),)
+
+
+def _mib(size: int) -> str:
+    return f"{size / 1024**2:,.1f} MiB"

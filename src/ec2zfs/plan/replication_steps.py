@@ -1,0 +1,93 @@
+"""What replication can do to one dataset: each step is a value that can be printed, counted and compared.
+
+`bytes` is an estimate that observation adds later (fact 45), so it takes no part in comparison.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ec2zfs.model.replication import Replica
+from ec2zfs.model.snapshot import Bookmark, ResumeToken, Snapshot
+
+
+@dataclass(frozen=True)
+class CreateParent:
+    """Create a dataset of the pool that only stands above a copy: never mounted, read-only."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"create {self.name}, the parent of a copy"
+
+
+@dataclass(frozen=True)
+class DropPartial:
+    """Drop what a broken-off receive left, because it cannot be continued. Complete snapshots are not touched."""
+
+    target: str
+    token: ResumeToken
+    reason: str
+
+    def __str__(self) -> str:
+        return f"drop the partly received stream in {self.target}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Send the rest of the stream that a broken-off receive waits for; `base` is None when it is a full one."""
+
+    replica: Replica
+    base: Snapshot | Bookmark | None
+    to: Snapshot
+    token: ResumeToken
+    bytes: int | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        return f"send the rest of {self.to}"
+
+
+@dataclass(frozen=True)
+class Full:
+    """Send the whole of a snapshot: the first of its dataset."""
+
+    replica: Replica
+    to: Snapshot
+    bytes: int | None = field(default=None, compare=False)
+
+    @property
+    def base(self) -> None:
+        """A full stream has none."""
+
+    def __str__(self) -> str:
+        return f"send {self.to} in full"
+
+
+@dataclass(frozen=True)
+class Incremental:
+    """Send what a snapshot changed since the base, which both sides have (as a bookmark at least, fact 37)."""
+
+    replica: Replica
+    base: Snapshot | Bookmark
+    to: Snapshot
+    bytes: int | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        sign = "@" if isinstance(self.base, Snapshot) else "#"
+        return f"send {self.to} since {sign}{self.base.name}"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Bookmark the last common snapshot at the source, and drop the bookmarks that marked earlier ones (fact 37)."""
+
+    snapshot: Snapshot
+    cursor: str
+    outdated: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"mark {self.snapshot} as the last common snapshot"
+
+
+Transfer = Resume | Full | Incremental
+Step = CreateParent | DropPartial | Transfer | Mark

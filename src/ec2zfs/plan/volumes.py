@@ -1,0 +1,206 @@
+"""Which volumes to create, attach, detach and delete: pure decisions from what EC2 says. Never touches EC2.
+
+Each plan is made anew from what stands now, so a plan that was cut off anywhere is finished by the next one: a place
+that has a volume is never given a second one here (a replacement is another plan's business).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ec2zfs.errors import Refused
+from ec2zfs.model.instance import Instance, InstanceType
+from ec2zfs.model.layout import Layout, Place
+from ec2zfs.model.volume import AttachmentState, Volume, VolumeState, mapping_name
+from ec2zfs.plan.attachment import device_names, require_attachable
+
+FIRST_GENERATION = 1
+
+
+@dataclass(frozen=True)
+class VolumeWish:
+    """The volumes that the operator asked for: `type` is EBS's (`gp3`), `zone` an availability zone."""
+
+    pool: str
+    layout: Layout
+    type: str
+    zone: str
+
+
+@dataclass(frozen=True)
+class CreateVolume:
+    """Buy a volume for a place of the pool."""
+
+    pool: str
+    place: Place
+    generation: int
+    size_gib: int
+    type: str
+    zone: str
+
+    def __str__(self) -> str:
+        name = mapping_name(self.pool, self.place, self.generation)
+        return f"create volume {name}: {self.size_gib} GiB {self.type} in {self.zone}"
+
+
+@dataclass(frozen=True)
+class AttachVolume:
+    """Attach a place's volume to the receiver, under a device name that EC2 allows (fact 8)."""
+
+    pool: str
+    place: Place
+    generation: int
+    instance_id: str
+    device: str
+
+    def __str__(self) -> str:
+        name = mapping_name(self.pool, self.place, self.generation)
+        return f"attach volume {name} to {self.instance_id} as {self.device}"
+
+
+@dataclass(frozen=True)
+class DetachVolume:
+    """Take a volume off the machine it hangs on."""
+
+    volume: Volume
+
+    def __str__(self) -> str:
+        on = f" from {self.volume.attachment.instance_id}" if self.volume.attachment else ""
+        return f"detach volume {self.volume.mapping} ({self.volume.id}){on}"
+
+
+@dataclass(frozen=True)
+class DeleteVolume:
+    """Delete a volume with all that it holds, for the stated reason."""
+
+    volume: Volume
+    reason: str
+
+    def __str__(self) -> str:
+        return f"delete volume {self.volume.mapping} ({self.volume.id}): {self.reason}"
+
+
+VolumeAction = CreateVolume | AttachVolume | DetachVolume | DeleteVolume
+
+
+def plan_creation(wish: VolumeWish, volumes: Sequence[Volume]) -> tuple[CreateVolume, ...]:
+    """The volumes still to be created.
+
+    Raises `Refused` when those that stand contradict the wish: a place outside the layout, two volumes in one place,
+    another size, type or zone, or a volume that EC2 gave up.
+    """
+    _require_sound(volumes)
+    _require_one_each(wish.layout, volumes)
+    for volume in volumes:
+        _require_as_wished(wish, volume)
+    standing = {volume.place for volume in volumes}
+    return tuple(
+        CreateVolume(wish.pool, place, FIRST_GENERATION, wish.layout.size_gib, wish.type, wish.zone)
+        for place in wish.layout.places()
+        if place not in standing
+    )
+
+
+def plan_attachment(
+    volumes: Sequence[Volume], instance: Instance, instance_type: InstanceType
+) -> tuple[AttachVolume, ...]:
+    """The volumes still to be attached to the instance; one that is just being attached is asked for again.
+
+    Raises `Refused` past the type's attachment limit, for a volume in another zone, and for one that hangs elsewhere.
+    """
+    _require_sound(volumes)
+    require_attachable(len(volumes), instance_type)
+    for volume in volumes:
+        _require_free_for(instance, volume)
+    bonds = [volume.attachment for volume in volumes if volume.attachment]
+    names = device_names({bond.device for bond in bonds if bond.instance_id == instance.id})
+    return tuple(
+        AttachVolume(volume.pool, volume.place, volume.generation, instance.id, next(names))
+        for volume in volumes
+        if volume.attachment is None or volume.attachment.state is not AttachmentState.ATTACHED
+    )
+
+
+def plan_detachment(volumes: Sequence[Volume]) -> tuple[DetachVolume, ...]:
+    """Every volume that hangs on a machine."""
+    return tuple(DetachVolume(volume) for volume in volumes if volume.attachment is not None)
+
+
+def plan_deletion(volumes: Sequence[Volume], reason: str) -> tuple[DeleteVolume, ...]:
+    """Every volume of those given; raises `Refused` while one is attached, since a pool may be open on it."""
+    attached = [volume for volume in volumes if volume.attachment is not None]
+    if attached:
+        raise Refused(
+            f"{len(attached)} of {len(volumes)} volumes are attached, and were not deleted: {_named(attached)}.",
+            hint="Lock the pool (`ec2zfs pool lock`) and detach its volumes (`ec2zfs volumes detach`) first.",
+        )
+    return tuple(DeleteVolume(volume, reason) for volume in volumes)
+
+
+def broken(volumes: Iterable[Volume]) -> tuple[Volume, ...]:
+    """The volumes that EC2 gave up (state `error`, fact 9); they hold nothing any more."""
+    return tuple(volume for volume in volumes if volume.state is VolumeState.ERROR)
+
+
+def _require_sound(volumes: Iterable[Volume]) -> None:
+    if failed := broken(volumes):
+        raise Refused(
+            f"EC2 reports {_named(failed)} in state error.",
+            hint="Nothing can be read from it any more: delete it (`ec2zfs volumes delete --failed`), and run again.",
+        )
+
+
+def _require_one_each(layout: Layout, volumes: Sequence[Volume]) -> None:
+    places = set(layout.places())
+    outside = [volume for volume in volumes if volume.place not in places]
+    if outside:
+        raise Refused(
+            f"Volumes stand in places that the layout {layout} does not have: {_named(outside)}.",
+            hint="A pool does not shrink: set pool.vdevs and pool.volumes_per_vdev to what the pool was made with.",
+        )
+    standing: set[Place] = set()
+    for volume in volumes:
+        if volume.place in standing:
+            twins = [twin for twin in volumes if twin.place == volume.place]
+            raise Refused(f"Two volumes stand in one place: {_named(twins)}.", hint="A replacement has not ended yet.")
+        standing.add(volume.place)
+
+
+def _require_as_wished(wish: VolumeWish, volume: Volume) -> None:
+    if volume.zone != wish.zone:
+        raise Refused(
+            f"The volumes of pool {wish.pool} are in {volume.zone}, not in {wish.zone}: {_named([volume])}.",
+            hint=f"Set aws.zone to {volume.zone}; a volume never leaves its zone.",
+        )
+    if (volume.size_gib, volume.type) != (wish.layout.size_gib, wish.type):
+        raise Refused(
+            f"{_named([volume])} has {volume.size_gib} GiB of type {volume.type}, where the configuration says "
+            f"{wish.layout.size_gib} GiB of {wish.type}.",
+            hint="Set volumes.size_gib and volumes.type to what the pool was made with.",
+        )
+
+
+def _require_free_for(instance: Instance, volume: Volume) -> None:
+    if volume.zone != instance.zone:
+        raise Refused(
+            f"{_named([volume])} is in {volume.zone}, but {instance.id} runs in {instance.zone}.",
+            hint=f"A volume hangs on machines of its own zone only: start the receiver in {volume.zone} (aws.zone).",
+        )
+    bond = volume.attachment
+    if bond is None or bond.state in (AttachmentState.DETACHING, AttachmentState.DETACHED):
+        return
+    if bond.instance_id != instance.id:
+        raise Refused(
+            f"{_named([volume])} is attached to {bond.instance_id}, not to {instance.id}.",
+            hint="Lock the pool there and detach its volumes; a pool that is open on two machines is lost.",
+        )
+    if bond.state is AttachmentState.BUSY:
+        raise Refused(
+            f"{_named([volume])} is to be detached from {instance.id} and is in use there.",
+            hint="Lock the pool (`ec2zfs pool lock`), wait until it is detached, and run again.",
+        )
+
+
+def _named(volumes: Iterable[Volume]) -> str:
+    return ", ".join(f"{volume.place} ({volume.id})" for volume in volumes)

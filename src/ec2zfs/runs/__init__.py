@@ -1,0 +1,1 @@
+"""The daily run: its stages, its lock and its report."""

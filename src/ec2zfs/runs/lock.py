@@ -1,0 +1,51 @@
+"""Only one run at a time per pool. The kernel holds the lock (flock), so a dead process cannot.
+
+The file is never deleted (two could then hold two files), and what is written in it only tells people who holds it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ec2zfs.errors import AlreadyRunning, ConfigurationError
+
+
+@contextmanager
+def run_lock(state: Path, pool: str) -> Iterator[None]:
+    """Hold the pool's lock for a `with` block; it is kept in the directory `state`, which is made when missing.
+
+    Raises `AlreadyRunning` at once when another process holds it, naming its pid and since when; `ConfigurationError`
+    when the directory cannot be written. Two machines do not see each other's locks.
+    """
+    path = state / f"{pool}.lock"
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Children must not inherit the descriptor, or an ssh master that outlives us would hold the lock: os.open sees
+        # to that (PEP 446).
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The lock {path} cannot be made: {error.strerror}.", hint="Set paths.state to a directory of your own."
+        ) from error
+    try:
+        _take(descriptor, path, pool)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, path: Path, pool: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "a process that just began"
+        raise AlreadyRunning(
+            f"Another run of pool {pool} is under way: {holder} holds {path}.", hint="Wait until it ends, or end it."
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"process {os.getpid()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n".encode(), 0)

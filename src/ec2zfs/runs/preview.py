@@ -1,0 +1,45 @@
+"""What the next run would do, as far as it can be seen while the pool is locked. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from ec2zfs.execute.replication import preview
+from ec2zfs.model.source import snapshot_name
+from ec2zfs.plan.receiver import ReceiverAction
+from ec2zfs.plan.replication import ReplicationPlan
+from ec2zfs.runs.backup import BackupParts, require_volumes
+
+
+@dataclass(frozen=True)
+class BackupPreview:
+    """The run as a list of what would happen. `replication` is judged from the site's cursors alone."""
+
+    snapshot: str
+    receiver: tuple[ReceiverAction, ...]
+    volumes: int
+    volume_gib: Mapping[str, int]
+    replication: ReplicationPlan
+    ending: str = "lock the pool, stop the receiver"
+
+    @property
+    def bytes(self) -> int:
+        """Estimated stream bytes: what is pending, and what was written since the newest snapshots."""
+        return self.replication.bytes + sum(dataset.unsent_bytes for dataset in self.replication.datasets)
+
+
+def preview_backup(parts: BackupParts, now: datetime) -> BackupPreview:
+    """Look at both sides and say what a run would do. Raises what the run itself would raise at its beginning."""
+    volumes = require_volumes(parts)
+    sizes: dict[str, int] = {}
+    for volume in volumes:
+        sizes[volume.type] = sizes.get(volume.type, 0) + volume.size_gib
+    return BackupPreview(
+        snapshot_name(now, "daily"),
+        parts.receiver.starting(),
+        len(volumes),
+        sizes,
+        preview(parts.site, parts.sources, parts.pool),
+    )

@@ -1,0 +1,123 @@
+# open.sh POOL HOSTID IMPORT TARGET ABSENT SECONDS [VERB SERIAL MAPPING]...: ready the volumes, import, all or nothing.
+# IMPORT: no, plain or force; TARGET: the name or GUID to import. ABSENT: refuse or skip what is not here in SECONDS.
+# VERB: test (the key opens it), format, open, or bare (no encryption: it must be here). For each test, format and open
+# stdin holds a key of 64 bytes, in order. Exit: 41 absent, 42 wrong key, 43 not formattable, 44 not openable, 45 import.
+need lsblk wipefs cmp dmsetup zpool zgenhostid cryptsetup
+pool=$1 hostid=$2 import=$3 target=$4 absent=$5 seconds=$6
+shift 6
+exec 3<&0 </dev/null
+opened=
+unused=0
+bare=
+
+give_up() {
+    give_up_status=$1
+    shift
+    echo "$*" >&2
+    for give_up_mapping in $opened; do cryptsetup close "$give_up_mapping" >&2; done
+    exit "$give_up_status"
+}
+
+# with_key COMMAND...: run it with the next key on its standard input, past those that were not needed.
+with_key() {
+    [ "$unused" -eq 0 ] || dd bs=64 count="$unused" iflag=fullblock status=none <&3 >/dev/null
+    unused=0
+    "$@" --key-file=- --keyfile-size=64 <&3
+}
+
+# formattable DEVICE SIZE: looks again at what the plan saw: nothing is formatted that ever held a key slot or data.
+formattable() {
+    content "$1"
+    for type in $signatures; do [ "$type" = crypto_LUKS ] || return 1; done
+    [ "${keyslots:-0}" -eq 0 ] && untouched "$1" "$2"
+}
+
+# PBKDF2's fewest iterations will do for a random key of 512 bits (fact 56); label and subsystem say whose it is.
+format_volume() {
+    formattable "$2" "$3" || give_up 43 "$1 ($2) holds something, and was not formatted."
+    with_key cryptsetup luksFormat --batch-mode --type luks2 --sector-size 4096 --cipher aes-xts-plain64 \
+        --key-size 512 --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --label "$1" --subsystem ec2zfs "$2" ||
+        give_up 44 "$1 ($2) was not formatted."
+}
+
+# checked STATUS MAPPING DEVICE: cryptsetup ends with 2 when no key slot takes the key.
+checked() {
+    case $1 in
+    0) ;;
+    2) give_up 42 "$2" ;;
+    *) give_up 44 "$2 ($3) could not be opened." ;;
+    esac
+}
+
+test_key() {
+    with_key cryptsetup open --test-passphrase --type luks2 "$2"
+    checked $? "$1" "$2"
+}
+
+# A mapping may be left of a device that is gone: of a volume that was pulled out and came back. It is not of use.
+open_volume() {
+    case $backing in
+    *" $1 (${2#/dev/})"*)
+        unused=$((unused + 1))
+        return
+        ;;
+    *" $1 ("*) cryptsetup close "$1" || give_up 44 "$1 is open on a device that is gone, and in use." ;;
+    esac
+    with_key cryptsetup open --type luks2 "$2" "$1"
+    checked $? "$1" "$2"
+    opened="$1 $opened"
+}
+
+# open_devices: print ` MAPPING (DEVICE)` for every mapping; the device is two numbers when it is gone.
+open_devices() {
+    dmsetup deps -o devname | while read -r name _ _ _ device_name; do echo " ${name%:} $device_name"; done
+}
+
+import_pool() {
+    members=
+    for member in $bare; do members="$members -d $member"; done
+    open=$(mappings "$pool") || return 1
+    for member in $open; do members="$members -d /dev/mapper/$member"; done
+    zgenhostid -f "$hostid" || return 1
+    # shellcheck disable=SC2086 # paths of ours have no blanks
+    zpool import $members -N -o cachefile=none -R /mnt "$target" && return
+    # shellcheck disable=SC2086
+    [ "$import" = force ] && zpool import $members -f -N -o cachefile=none -R /mnt "$target"
+}
+
+work=$*
+serials=
+while [ $# -gt 0 ]; do
+    serials="$serials $2"
+    shift 3
+done
+# shellcheck disable=SC2086 # serials and mappings have no blanks
+await "$seconds" $serials
+backing=$(open_devices)
+
+# shellcheck disable=SC2086
+set -- $work
+while [ $# -gt 0 ]; do
+    verb=$1 serial=$2 mapping=$3
+    shift 3
+    if ! device "$serial"; then
+        [ "$absent" = skip ] || give_up 41 "$mapping ($serial)"
+        unused=$((unused + 1))
+        continue
+    fi
+    case $verb in
+    test) test_key "$mapping" "$path" ;;
+    format) format_volume "$mapping" "$path" "$size" ;;
+    open) open_volume "$mapping" "$path" ;;
+    bare) labelled "$serial" && bare="$bare $path" ;;
+    esac
+done
+
+if [ "$import" != no ]; then
+    if ! imported "$pool"; then
+        import_pool || give_up 45 "Pool $pool was not imported."
+    fi
+    resume "$pool"
+    [ "$(health "$pool")" != SUSPENDED ] || give_up 45 "Pool $pool is suspended: too many of its volumes are gone."
+fi
+exit 0

@@ -1,0 +1,155 @@
+"""`zfs` on one host: datasets with their histories, and the small changes that replication makes around its streams.
+
+Lists all datasets of a side in two executions (fact 49) and parses what they print. It must never destroy a snapshot or
+a dataset, and never rolls back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from ec2zfs.errors import CommandFailed
+from ec2zfs.hosts.host import Command, Host
+from ec2zfs.model.snapshot import Bookmark, Dataset, DatasetKind, ResumeToken, Snapshot
+from ec2zfs.plan.replication_steps import Mark
+from ec2zfs.tools.zfs_scripts import zfs_script
+
+LISTING_LIMIT = 900.0
+"""Seconds that a listing may take: 17,000 snapshots a second and more are usual (peers, section 5)."""
+
+DATASET_COLUMNS = "name,type,guid,encryption,written,receive_resume_token"
+HISTORY_COLUMNS = "name,guid,createtxg"
+"""Only what ZFS lists by its fast path, without opening each snapshot (fact 49)."""
+
+
+class Zfs:
+    """The `zfs` command on a host."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def datasets(self, names: Sequence[str], *, recursive: bool) -> tuple[Dataset, ...]:
+        """The datasets with their snapshots and bookmarks, in two executions; with all below them when `recursive`.
+
+        Raises `CommandFailed` when one does not exist: see `missing_datasets`.
+        """
+        if not names:
+            return ()
+        rows = self._list(*_listing("filesystem,volume", DATASET_COLUMNS, ("-r",) if recursive else ()), *names)
+        depth = ("-r",) if recursive else ("-d", "1")
+        history = self._list(*_listing("snapshot,bookmark", HISTORY_COLUMNS, ("-s", "createtxg", *depth)), *names)
+        return with_history(parse_datasets(rows), history)
+
+    def dataset(self, name: str) -> Dataset | None:
+        """One dataset with its history, or None when it does not exist."""
+        try:
+            found = self.datasets((name,), recursive=False)
+        except CommandFailed as error:
+            if missing_datasets(error) == (name,):
+                return None
+            raise
+        return found[0] if found else None
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all datasets on the host."""
+        return tuple(self._list("list", "-H", "-t", "filesystem,volume", "-o", "name"))
+
+    def guids(self, names: Sequence[str]) -> dict[str, int]:
+        """The GUIDs of those of the named datasets and snapshots that exist."""
+        argv = ("zfs", *_listing("filesystem,volume,snapshot", "name,guid", ()), *names)
+        result = self.host.run(Command(argv, timeout=LISTING_LIMIT, accept=frozenset({0, 1})))
+        rows = (line.split("\t") for line in result.lines())
+        found = {name: int(guid) for name, guid in rows}
+        told = set(_missing(result.stderr.decode(errors="replace")))
+        if result.status != 0 and not {*names} <= {*found, *told}:
+            raise CommandFailed(self.host.name, argv, result.status, result.stderr.decode(errors="replace"))
+        return found
+
+    def available(self, name: str) -> int:
+        """Bytes that may still be written below the dataset."""
+        return int(self._list("get", "-Hp", "-o", "value", "available", name)[0])
+
+    def resume_token(self, name: str) -> str:
+        """The text of the token that the dataset holds now, or ""."""
+        return _told(self._list("get", "-Hp", "-o", "value", "receive_resume_token", name)[0])
+
+    def snapshot(self, names: Iterable[str], properties: dict[str, str], *, recursive: bool) -> None:
+        """Take snapshots of one pool, all in one transaction group; the children's too when `recursive`."""
+        options = [word for name, value in properties.items() for word in ("-o", f"{name}={value}")]
+        self._change("snapshot", *(("-r",) if recursive else ()), *options, *names)
+
+    def create_parent(self, name: str) -> None:
+        """Create a file system that is never mounted and read-only, to stand above copies."""
+        self._change("create", "-o", "canmount=off", "-o", "readonly=on", "-o", "ec2zfs:role=parent", name)
+
+    def mark(self, mark: Mark) -> None:
+        """Make the cursor bookmark unless it exists, then destroy the outdated ones, in one execution."""
+        dataset = mark.snapshot.dataset
+        cursors = (f"{dataset}#{name}" for name in (mark.cursor, *mark.outdated))
+        self.host.run(zfs_script("zfs_mark.sh", str(mark.snapshot), *cursors))
+
+    def drop_partial(self, name: str) -> None:
+        """Drop what a broken-off receive left in the dataset; complete snapshots stay (fact 36)."""
+        self._change("receive", "-A", name, timeout=LISTING_LIMIT)
+
+    def _list(self, *words: str) -> list[str]:
+        return self.host.run(Command.of("zfs", *words, timeout=LISTING_LIMIT)).lines()
+
+    def _change(self, *words: str, timeout: float = 300.0) -> None:
+        self.host.run(Command.of("zfs", *words, timeout=timeout))
+
+
+def parse_datasets(lines: Iterable[str]) -> tuple[Dataset, ...]:
+    """Datasets without their history, from lines of `DATASET_COLUMNS`; a token stays undecoded."""
+    return tuple(_dataset(*line.split("\t")) for line in lines)
+
+
+def with_history(datasets: Iterable[Dataset], lines: Iterable[str]) -> tuple[Dataset, ...]:
+    """The datasets with the snapshots and bookmarks of lines of `HISTORY_COLUMNS`, oldest first."""
+    snapshots: dict[str, list[Snapshot]] = {}
+    bookmarks: dict[str, list[Bookmark]] = {}
+    for line in lines:
+        name, guid, createtxg = line.split("\t")
+        dataset, sign, short = re.split(r"([@#])", name, maxsplit=1)
+        if sign == "@":
+            snapshots.setdefault(dataset, []).append(Snapshot(dataset, short, int(guid), int(createtxg)))
+        else:
+            bookmarks.setdefault(dataset, []).append(Bookmark(dataset, short, int(guid), int(createtxg)))
+    return tuple(
+        replace(
+            dataset,
+            snapshots=tuple(sorted(snapshots.get(dataset.name, ()), key=lambda entry: entry.createtxg)),
+            bookmarks=tuple(sorted(bookmarks.get(dataset.name, ()), key=lambda entry: entry.createtxg)),
+        )
+        for dataset in datasets
+    )
+
+
+def missing_datasets(error: CommandFailed) -> tuple[str, ...]:
+    """The names of which `zfs` said that they do not exist."""
+    return _missing(error.stderr)
+
+
+def _missing(stderr: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"cannot open '([^']+)': (?:dataset|no such pool|snapshot)", stderr))
+
+
+def _listing(types: str, columns: str, options: Sequence[str]) -> tuple[str, ...]:
+    return ("list", "-Hp", "-t", types, "-o", columns, *options)
+
+
+def _dataset(name: str, kind: str, guid: str, encryption: str, written: str, token: str) -> Dataset:
+    return Dataset(
+        name,
+        int(guid),
+        encrypted=encryption not in ("off", "-"),
+        kind=DatasetKind(kind),
+        written=int(written) if written.isdecimal() else 0,
+        partial=ResumeToken(_told(token)) if _told(token) else None,
+    )
+
+
+def _told(value: str) -> str:
+    return "" if value == "-" else value

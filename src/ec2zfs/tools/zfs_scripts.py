@@ -1,0 +1,20 @@
+"""How the shell scripts of replication (zfs_*.sh beside this) run: several steps of `zfs` in one execution, the text in
+argv and the arguments as words. Nothing is ever pasted into a script's text.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from ec2zfs.hosts.host import Command
+
+
+def zfs_script(name: str, *arguments: str) -> Command:
+    """The command that runs a script of this folder (`zfs_mark.sh`) with the arguments as `$1`, `$2`, …"""
+    return Command(("sh", "-c", _text(name), name, *arguments))
+
+
+@cache
+def _text(name: str) -> str:
+    return (files("ec2zfs.tools") / name).read_text("utf-8")

@@ -1,0 +1,20 @@
+"""The seam behind which a stream travels. Decides nothing about ZFS: to it a stream is bytes between two commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from ec2zfs.hosts.host import Stage
+
+
+class Transport(Protocol):
+    """Carries what one command prints to the standard input of another, wherever the two stand."""
+
+    def carry(self, sender: Stage, receiver: Stage, meter: Callable[[int], None]) -> None:
+        """Run both to their ends; `meter` hears the number of bytes of each piece as it passes.
+
+        Returns only when both ended well. Else raises what `Host.explain` makes of the true culprit: `CommandFailed`,
+        `HostError` or `HostKeyChanged`. Whatever happens, no process of it is left.
+        """
+        ...

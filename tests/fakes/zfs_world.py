@@ -1,0 +1,202 @@
+"""Hosts with ZFS in memory: interpret the very argv that `tools/zfs*.py` builds, with zfs's own words when they refuse.
+
+    site, receiver = ZfsHost("site"), ZfsHost("receiver")
+    site.zfs.create("tank"); site.zfs.snapshot("tank", "one", size=100)
+    Replicator(site, receiver, "cloud", WorldTransport(), Silent())
+
+`ZfsHost.run` is the `Host` seam, `WorldTransport.carry` the `Transport` seam; `hook` hears of each event and may raise,
+to kill whoever drives. What must never happen (`receive -F`, an encrypted source sent plain, a snapshot destroyed by
+the controller) fails at once as an AssertionError.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from tests.fakes.zfs_pool import Pool, Stream, ZfsSays, token_contents
+
+from ec2zfs.errors import CommandFailed
+from ec2zfs.hosts.host import Command, Result, Stage
+
+
+def unheard(event: str) -> None:
+    """A hook that lets everything pass."""
+
+
+@dataclass
+class ZfsHost:
+    """A host on which `zfs`, `zstream` and our scripts run, on a pool in memory."""
+
+    name: str
+    zfs: Pool = field(default_factory=Pool)
+    hook: Callable[[str], object] = unheard
+    commands: list[tuple[str, ...]] = field(default_factory=list)
+
+    def run(self, command: Command) -> Result:
+        self.commands.append(command.argv)
+        stdin = command.stdin if isinstance(command.stdin, bytes) else b""
+        status, out, err = self._interpreted(command.argv, stdin.decode())
+        result = Result(status, out.encode(), err.encode())
+        if status not in command.accept:
+            raise self.explain(command, status, result.stderr)
+        return result
+
+    def exec_argv(self, command: Command) -> NoReturn:
+        raise AssertionError(f"the fake runs {shlex.join(command.argv)} by WorldTransport only")
+
+    def end(self, argv: Sequence[str]) -> None:
+        """Nothing of it runs on after its call."""
+
+    def explain(self, command: Command, status: int, stderr: bytes) -> CommandFailed:
+        return CommandFailed(self.name, command.argv, status, stderr.decode())
+
+    def _interpreted(self, argv: Sequence[str], stdin: str) -> tuple[int, str, str]:
+        if argv[:2] == ("sh", "-c"):
+            return self._script(argv[3], argv[4:], stdin)
+        self.hook(f"{self.name}: before {shlex.join(argv)}")
+        try:
+            answer = self._tool(argv)
+        except ZfsSays as refusal:
+            answer = (1, refusal.out, f"{refusal}\n")
+        self.hook(f"{self.name}: after {shlex.join(argv)}")
+        return answer
+
+    def _script(self, name: str, words: Sequence[str], stdin: str) -> tuple[int, str, str]:
+        if name == "zfs_sizes.sh":
+            sends = (("zfs", "send", "-nP", *line.split("\t")) for line in stdin.splitlines())
+            return 0, "".join("stream\n" + self._interpreted(send, "")[1] for send in sends), ""
+        assert name == "zfs_mark.sh", name
+        snapshot, cursor, *outdated = words
+        if self._interpreted(("zfs", "list", "-H", "-t", "bookmark", "-o", "name", cursor), "")[0]:
+            made = self._interpreted(("zfs", "bookmark", snapshot, cursor), "")
+            if made[0]:
+                return made
+        gone = [self._interpreted(("zfs", "destroy", bookmark), "") for bookmark in outdated]
+        return next((answer for answer in gone if answer[0]), (0, "", ""))
+
+    def _tool(self, argv: Sequence[str]) -> tuple[int, str, str]:
+        tool, verb, *words = argv
+        if (tool, verb) == ("zstream", "token"):
+            return 0, token_contents(words[0]), ""
+        assert tool == "zfs", argv
+        do = {
+            "list": self._list,
+            "get": self._get,
+            "snapshot": self._snapshot,
+            "bookmark": lambda words: self.zfs.bookmark(*words),
+            "destroy": self._destroy,
+            "create": self._create,
+            "receive": self._receive_abort,
+            "send": self._send_size,
+        }[verb]
+        return 0, do(words) or "", ""
+
+    def _list(self, words: list[str]) -> str:
+        options, names = _parsed(words, flags=("-H", "-Hp", "-r"), values=("-t", "-o", "-s", "-d"))
+        depth = None if "-r" in options else int(options.get("-d", "0"))
+        if not names:
+            names, depth = [name for name in self.zfs.datasets if "/" not in name], None
+        return self.zfs.listing(names, options["-t"].split(","), options["-o"].split(","), depth)
+
+    def _get(self, words: list[str]) -> str:
+        options, names = _parsed(words, flags=("-Hp",), values=("-o",))
+        prop, name = names
+        assert options["-o"] == "value"
+        return self.zfs.listing([name], ["filesystem", "volume"], [prop], 0)
+
+    def _snapshot(self, words: list[str]) -> None:
+        options, names = _parsed(words, flags=("-r",), values=("-o",), repeated=True)
+        self.zfs.take(names, dict(word.split("=", 1) for word in options.get("-o", "").split("\n")), "-r" in options)
+
+    def _destroy(self, words: list[str]) -> None:
+        assert len(words) == 1, words
+        assert "#ec2zfs_" in words[0], f"only cursor bookmarks may ever be destroyed, not {words[0]}"
+        self.zfs.destroy_bookmark(words[0])
+
+    def _create(self, words: list[str]) -> None:
+        options, names = _parsed(words, flags=(), values=("-o",), repeated=True)
+        self.zfs.create(names[0], properties=dict(word.split("=", 1) for word in options["-o"].split("\n")))
+
+    def _receive_abort(self, words: list[str]) -> None:
+        flag, name = words
+        assert flag == "-A", words
+        self.zfs.abort(name)
+
+    def _send_size(self, words: list[str]) -> str:
+        assert words[0] == "-nP", words
+        stream = self.stream(("zfs", "send", *words[1:]))
+        return f"full\t{stream.name}\t{stream.size}\nsize\t{stream.size - stream.offset}\n"
+
+    def stream(self, argv: Sequence[str]) -> Stream:
+        """What `zfs send` prints."""
+        options, names = _parsed(list(argv[2:]), flags=("-L", "-e", "-c", "-w"), values=("-i", "-t"))
+        if "-t" in options:
+            return self.zfs.resumed(options["-t"])
+        if "-w" not in options:
+            assert {"-L", "-e", "-c"} <= options.keys(), argv
+        return self.zfs.stream(names[0], options.get("-i"), raw="-w" in options)
+
+    def receive(self, argv: Sequence[str], stream: Stream) -> str:
+        """Let `zfs receive` begin; returns the name of its target."""
+        options, names = _parsed(list(argv[2:]), flags=("-s", "-u"), values=("-o", "-x"), repeated=True)
+        assert {"-s", "-u"} <= options.keys(), argv
+        properties = dict(word.split("=", 1) for word in options["-o"].split("\n"))
+        assert properties["readonly"] == "on", argv
+        self.zfs.receive(names[0], stream, properties)
+        return names[0]
+
+
+@dataclass
+class WorldTransport:
+    """Carries streams between two `ZfsHost`s; `hook` hears before, in the middle and after each.
+
+    `break_at`: of each stream by its number from 1, the error that it meets half way.
+    """
+
+    hook: Callable[[str], object] = unheard
+    break_at: dict[int, Exception] = field(default_factory=dict)
+    carried: list[str] = field(default_factory=list)
+    number: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def carry(self, sender: Stage, receiver: Stage, meter: Callable[[int], None]) -> None:
+        assert isinstance(sender.host, ZfsHost)
+        assert isinstance(receiver.host, ZfsHost)
+        self.hook("stream: before")
+        failing = sender
+        try:
+            stream = sender.host.stream(sender.command.argv)
+            failing = receiver
+            half = (stream.offset + stream.size) // 2
+            target = receiver.host.receive(receiver.command.argv, stream)
+            receiver.host.zfs.receive_upto(target, stream, half)
+            meter(half - stream.offset)
+            self.hook("stream: half way")
+            if broken := self.break_at.get(next(self.number)):
+                raise broken
+            receiver.host.zfs.receive_upto(target, stream, stream.size)
+        except ZfsSays as refusal:
+            raise failing.host.explain(failing.command, 1, str(refusal).encode()) from refusal
+        meter(stream.size - half)
+        self.carried.append(shlex.join(sender.command.argv[2:]))
+        self.hook("stream: after")
+
+
+def _parsed(
+    words: Sequence[str], flags: Sequence[str], values: Sequence[str], *, repeated: bool = False
+) -> tuple[dict[str, str], list[str]]:
+    """Options and names; a repeated option's values are joined by line breaks. An unknown option is a defect."""
+    options: dict[str, str] = {}
+    rest = list(words)
+    while rest and rest[0].startswith("-"):
+        option = rest.pop(0)
+        if option in flags:
+            options[option] = ""
+            continue
+        assert option in values, f"{option} in {words}"
+        value = rest.pop(0)
+        options[option] = f"{options[option]}\n{value}" if repeated and option in options else value
+    return options, rest

@@ -1,0 +1,176 @@
+"""The daily run for real: the controller is killed, interrupted, the receiver dies, and the next run carries on.
+
+One story in order, since every machine start takes a minute under emulation. What it needs at AWS is held to the policy
+of the documentation.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+import pytest
+from tests.lab.machines import printed, ssh, state, until
+
+from ec2zfs.errors import ExitCode
+from ec2zfs.lab.client import LabClient
+from ec2zfs.lab.configuration import configuration
+from ec2zfs.lab.demo.machines import SITE, Machines
+from ec2zfs.lab.description import LabDescription
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+POOL = "nightly"
+SOURCE = "tank/nightly"
+VOLUMES = 2
+POLICY = Path(__file__).parents[2] / "docs" / "iam-policy.json"
+
+
+class Operator:
+    """Types `ec2zfs` commands, and sees what EC2 has of the pool."""
+
+    def __init__(self, settings: Path, lab: LabDescription, ec2: EC2Client) -> None:
+        self.settings = settings
+        self.lab = lab
+        self.ec2 = ec2
+        self.log = settings.with_suffix(".log")
+        self.started: list[subprocess.Popen[str]] = []
+
+    def starts(self, *words: str) -> subprocess.Popen[str]:
+        argv = [sys.executable, "-m", "ec2zfs", "--config", str(self.settings), *words]
+        log = self.log.open("w")
+        with log:
+            run = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, text=True)
+        self.started.append(run)
+        return run
+
+    def ends_all(self) -> None:
+        for run in self.started:
+            run.kill()
+            run.wait()
+
+    def types(self, *words: str) -> str:
+        status = self.starts(*words).wait()
+        said = self.log.read_text()
+        assert status == ExitCode.OK, said
+        return said
+
+    def starts_backup(self, instance: str) -> subprocess.Popen[str]:
+        """A backup in the middle of a stream, of which the receiver has taken in 8 MiB at least."""
+        run = self.starts("backup")
+        until(lambda: "replicate: " in self.log.read_text() or run.poll() is not None, 600)
+        before = self.received(instance)
+        until(lambda: self.received(instance) > before + 8 * 2**20 or run.poll() is not None, 300)
+        assert run.poll() is None, self.log.read_text()
+        return run
+
+    def received(self, instance: str) -> int:
+        listed = ssh(self.lab, instance, "sudo", "zfs", "list", "-Hpo", "used", f"{POOL}/{SOURCE}")
+        return int(listed.stdout) if listed.returncode == 0 else 0
+
+    def instances(self) -> dict[str, str]:
+        ours = [{"Name": "tag:ec2zfs:pool", "Values": [POOL]}]
+        found = self.ec2.describe_instances(Filters=ours)["Reservations"]  # type: ignore[arg-type]
+        return {str(one["InstanceId"]): str(one["State"]["Name"]) for group in found for one in group["Instances"]}
+
+    def volumes(self) -> int:
+        ours = [{"Name": "tag:ec2zfs:pool", "Values": [POOL]}, {"Name": "tag:ec2zfs:role", "Values": ["volume"]}]
+        return len(self.ec2.describe_volumes(Filters=ours)["Volumes"])  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def operator(lab: LabDescription, ec2: EC2Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """A pool of one mirror and one source of incompressible files, on a receiver that is kept."""
+    directory = tmp_path_factory.mktemp("backup")
+    text = configuration(lab).replace('name = "cloud"', f'name = "{POOL}"').replace('"raidz1"', '"mirror"')
+    text = text.replace("vdevs = 2", "vdevs = 1").replace("volumes_per_vdev = 3", f"volumes_per_vdev = {VOLUMES}")
+    text = text.replace(f'state = "{lab.directory}/state"', f'state = "{directory}/state"')
+    text = text.replace('"tank/home"', f'"{SOURCE}"').replace('\n[[source]]\ndataset = "tank/projects"\n', "")
+    path = directory / "ec2zfs.toml"
+    path.write_text(text)
+    with patch.dict(os.environ, lab.environment()):
+        operator = Operator(path, lab, ec2)
+        printed(lab, SITE, "zfs", "create", SOURCE)
+        yield operator
+        operator.ends_all()
+        operator.types("instance", "stop")
+        operator.types("volumes", "detach")
+        operator.types("volumes", "delete", "--confirm", POOL)
+        printed(lab, SITE, "zfs", "destroy", "-r", SOURCE)
+
+
+def writes(lab: LabDescription, name: str, mib: int) -> None:
+    printed(lab, SITE, "dd", "if=/dev/urandom", f"of=/{SOURCE}/{name}", "bs=1M", f"count={mib}", "status=none")
+
+
+def test_a_run_that_breaks_off_in_the_middle_of_a_stream_is_carried_on(
+    operator: Operator, client: LabClient, lab: LabDescription, ec2: EC2Client
+) -> None:
+    writes(lab, "first", 256)
+    operator.types("pool", "create")
+    (instance,) = operator.instances()
+    client.reset_calls()
+
+    # The controller is killed: nothing is cleaned up, and the next run begins where the stream was cut.
+    killed = operator.starts_backup(instance)
+    killed.kill()
+    killed.wait()
+    assert operator.instances() == {instance: "running"}
+
+    # Ctrl-C: in good order. A second run at the same time is refused.
+    interrupted = operator.starts_backup(instance)
+    assert f"send the rest of {SOURCE}@" in operator.log.read_text()
+    second = subprocess.run(interrupted.args, capture_output=True, text=True, check=False, timeout=120)
+    assert (second.returncode, "Another run of pool nightly" in second.stderr) == (ExitCode.LOCKED, True)
+    interrupted.send_signal(signal.SIGINT)
+    assert interrupted.wait(300) == ExitCode.INTERRUPTED
+    assert "lock the pool: done" in operator.log.read_text()
+    assert operator.instances() == {instance: "stopped"}
+
+    # The receiver dies under the stream: the run says so, and EC2 shows nothing that runs.
+    dying = operator.starts_backup(instance)
+    client.strike("kill-machine", instance)
+    assert dying.wait(300) == ExitCode.HOST, operator.log.read_text()
+    assert f"receiver {instance}" in operator.log.read_text().splitlines()[-1]
+    until(lambda: state(ec2, instance) == "stopped", 60)
+
+    # And then a day like any other, and one more with little to send.
+    operator.types("backup")
+    writes(lab, "second", 2)
+    operator.types("backup")
+    assert operator.instances() == {instance: "stopped"}
+    assert operator.volumes() == VOLUMES
+    reports = [json.loads(path.read_text()) for path in sorted((operator.settings.parent / "state/reports").iterdir())]
+    assert [report["clean"] for report in reports] == [False, False, True, True]
+    assert reports[-1]["bytes_sent"] < 4 * 2**20
+
+
+def test_the_copy_is_the_source_and_the_calls_are_those_of_the_policy(
+    operator: Operator, client: LabClient, lab: LabDescription
+) -> None:
+    operator.types("instance", "start")
+    operator.types("pool", "unlock")
+    machines = Machines(lab)
+    instance = machines.running_instance()
+    newest = printed(lab, SITE, "zfs", "list", "-Ht", "snapshot", "-o", "name", "-s", "createtxg", SOURCE).split()[-1]
+    machines.run(instance, "mount", "-t", "zfs", "-o", "ro", f"{POOL}/{newest}", "/mnt")
+    here = machines.manifest(SITE, f"/{SOURCE}/.zfs/snapshot/{newest.partition('@')[2]}")
+    there = machines.manifest(instance, "/mnt")
+    machines.run(instance, "umount", "/mnt")
+    operator.types("pool", "lock")
+    assert len(here) == 3
+    assert there == here
+
+    statements = json.loads(POLICY.read_text())["Statement"]
+    allowed = [action for each in statements if isinstance(each["Action"], list) for action in each["Action"]]
+    called = {str(call["action"]) for call in client.calls() if call["service"] == "ec2"}
+    assert {f"ec2:{action}" for action in called} - set(allowed) == set()
+    assert "StartInstances" in called

@@ -1,0 +1,25 @@
+"""The demonstration, whole: two days, a fresh unlock, every file compared, and no key and no plaintext anywhere."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from tests.lab.machines import processes_of
+
+from ec2zfs.lab.demo.story import demonstrate
+
+
+def test_a_backup_day_proves_itself_and_leaves_nothing(image: None) -> None:
+    told: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="ec2zfs-test-", dir="/var/tmp") as parent:
+        proofs = demonstrate(Path(parent) / "lab", told.append)
+        assert processes_of(Path(parent)) == []
+    assert [proof.statement for proof in proofs] == [
+        "The receiver's copies equal the site's",
+        "A known plaintext is nowhere in the volumes",
+        "The pool key and the volumes' keys are nowhere",
+        "The receiver is stopped",
+        "Nothing is left",
+    ]
+    assert "$ ec2zfs backup" in told

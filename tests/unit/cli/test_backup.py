@@ -1,0 +1,165 @@
+"""`ec2zfs backup` from the command line to the imagined world: what it prints, writes and exits with."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.fakes.day import POOL_KEY, SOURCES, Controller, Cut, Day
+from tests.fakes.pools import ZONE
+
+from ec2zfs.cli import main
+from ec2zfs.cli.session import Session
+from ec2zfs.errors import ExitCode, HostError
+from ec2zfs.runs.lock import run_lock
+from ec2zfs.tools import volume_keys
+
+CONFIGURATION = """
+[aws]
+region = "eu-central-1"
+zone = "{zone}"
+[pool]
+name = "cloud"
+redundancy = "mirror"
+vdevs = 1
+volumes_per_vdev = 2
+[volumes]
+type = "gp3"
+size_gib = 1
+[receiver]
+image = "ami-00000000000000001"
+instance_type = "m7g.medium"
+[site]
+{sources}
+[pool_key]
+from = "command"
+command = ["printf", "%s", "{key}"]
+[paths]
+state = "{state}"
+{paths}
+"""
+
+
+class Backup:
+    """Runs `ec2zfs --json backup …` on a day, and keeps what it printed."""
+
+    def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.day = Day()
+        self.file, self.state = directory / "ec2zfs.toml", directory / "state"
+        self.capsys, self.monkeypatch = capsys, monkeypatch
+        self.configure()
+
+    def configure(self, paths: str = "") -> None:
+        sources = "\n".join(
+            f'[[source]]\ndataset = "{each.dataset}"\nrecursive = {str(each.recursive).lower()}' for each in SOURCES
+        )
+        values = {"zone": ZONE, "sources": sources, "key": POOL_KEY.reveal().decode(), "state": self.state}
+        self.file.write_text(CONFIGURATION.format(**values, paths=paths))
+
+    def __call__(self, *words: str, cut: Cut | None = None) -> int:
+        controller = Controller(self.day, cut)
+        parts = controller.parts()
+        for name in ("site", "receiver", "fleet"):
+            self.monkeypatch.setattr(Session, name, getattr(parts, name))
+        self.monkeypatch.setattr(Session, "attached_volumes", lambda _session: parts.attach())
+        self.monkeypatch.setattr(Session, "replicator", lambda _session, host: parts.replicator(host))
+        status = main(["--config", str(self.file), "--json", "backup", *words])
+        self.printed = self.capsys.readouterr()
+        self.events = [json.loads(line) for line in self.printed.out.splitlines()]
+        self.errors = [json.loads(line) for line in self.printed.err.splitlines()]
+        return status
+
+    def reports(self) -> list[dict[str, object]]:
+        return [json.loads(path.read_text()) for path in sorted((self.state / "reports").iterdir())]
+
+    def told(self, event: str) -> dict[str, object]:
+        (found,) = (each for each in self.events if each["event"] == event)
+        return dict(found)
+
+    def require_rest(self) -> None:
+        assert (self.day.ec2.states(), self.day.group.rules) == ({"i-00000000000000001": "stopped"}, ())
+        assert (self.day.machine.imported, self.day.machine.mappings) == ([], [])
+
+
+@pytest.fixture
+def backup(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Backup:
+    monkeypatch.setattr(volume_keys, "_COST", 2)
+    return Backup(tmp_path, capsys, monkeypatch)
+
+
+def test_a_run_ends_with_copies_a_result_and_a_report(backup: Backup) -> None:
+    assert backup() == ExitCode.OK
+    assert backup.day.copied() == backup.day.histories()
+    backup.require_rest()
+    result = backup.told("backup_complete")
+    assert (result["pool"], result["bytes_sent"]) == ("cloud", 3300)
+    (report,) = backup.reports()
+    assert json.loads(Path(str(result["report"])).read_text()) == report
+    assert (report["clean"], report["bytes_sent"]) == (True, 3300)
+    key = POOL_KEY.reveal().decode()
+    assert key not in backup.printed.out + backup.printed.err + json.dumps(report)
+
+
+def test_a_dry_run_shows_bytes_and_money_and_leaves_no_trace(backup: Backup) -> None:
+    before = backup.day.shown()
+    assert backup("--dry-run") == ExitCode.OK
+    assert backup.day.shown() == before
+    assert not backup.state.exists()
+    result = backup.told("dry_run_nothing_was_changed")
+    assert result["bytes_to_send_about"] == 3 * 1000
+    assert str(result["receiver"]).startswith("$0.0")
+    assert str(result["volumes"]).endswith(" a month")
+    assert backup.told("receiver")["rows"] == [{"action": "start i-00000000000000001"}]
+
+
+def test_a_failed_run_exits_with_its_failure_and_is_reported_with_what_was_sent(backup: Backup) -> None:
+    backup.day.machine.health = "DEGRADED"  # type: ignore[attr-defined]
+    assert backup() == ExitCode.REFUSED
+    assert "The copies are complete, but pool cloud is not well" in backup.errors[-1]["message"]
+    (report,) = backup.reports()
+    stages = report["stages"]
+    assert isinstance(stages, list)
+    assert [stage["name"] for stage in stages if stage["failed"]] == ["check"]
+    assert (report["clean"], report["bytes_sent"]) == (False, 3300)
+    backup.require_rest()
+
+
+def test_what_a_lost_receiver_had_been_sent_is_not_claimed_to_be_nothing(backup: Backup) -> None:
+    whole = Controller(backup.day.copy())
+    whole.back_up(datetime(2026, 11, 24, tzinfo=UTC))
+    last = max(n for n, (_, name) in enumerate(whole.cut.calls, 1) if name == "stream: half way")
+    assert backup(cut=Cut(last, failure=HostError)) == ExitCode.HOST
+    assert backup.reports()[0]["bytes_sent"] is None
+
+
+def test_an_interrupted_run_is_reported_and_left_in_good_order(backup: Backup) -> None:
+    assert backup(cut=Cut(30, failure=KeyboardInterrupt)) == ExitCode.INTERRUPTED
+    assert backup.reports()[0]["clean"] is False
+    backup.require_rest()
+
+
+def test_one_run_at_a_time(backup: Backup) -> None:
+    before = backup.day.shown()
+    with run_lock(backup.state, "cloud"):
+        assert backup() == ExitCode.LOCKED
+    assert backup.day.shown() == before
+
+
+def test_a_price_table_that_is_wrong_is_told_before_the_run(backup: Backup, tmp_path: Path) -> None:
+    (tmp_path / "prices.json").write_text("{")
+    backup.configure(f'prices = "{tmp_path}/prices.json"')
+    before = backup.day.shown()
+    assert backup() == ExitCode.CONFIGURATION
+    assert backup.day.shown() == before
+
+
+@pytest.mark.parametrize(("health", "status"), [("ONLINE", ExitCode.OK), ("DEGRADED", ExitCode.REFUSED)])
+def test_a_report_that_cannot_be_written_hides_nothing(backup: Backup, health: str, status: ExitCode) -> None:
+    backup.state.mkdir()
+    (backup.state / "reports").touch()
+    backup.day.machine.health = health  # type: ignore[attr-defined]
+    assert backup() == status
+    assert "The report of this run could not be written" in backup.errors[0]["message"]
+    backup.require_rest()

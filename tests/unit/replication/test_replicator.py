@@ -1,0 +1,363 @@
+"""Planner and executor together on imagined ZFS: days of replication, refusals, breaks and what is done after each."""
+
+from __future__ import annotations
+
+import pytest
+from tests.fakes.zfs_world import ZfsHost
+from tests.unit.replication.world import TANK, World
+
+from ec2zfs.errors import CommandFailed, ConfigurationError, HostError, NoSpace, Refused, ReplicationConflict
+from ec2zfs.execute.replication import preview
+from ec2zfs.model.source import Source
+
+
+def broken(said: str, status: int = 1) -> CommandFailed:
+    return CommandFailed("receiver", ("zfs", "receive"), status, said)
+
+
+def test_the_first_day_sends_all_and_the_second_the_difference() -> None:
+    world = World()
+    world.site.zfs.create("tank/home")
+    for name in ("tank", "tank/home"):
+        world.site.zfs.snapshot(name, "one", 1000)
+        world.site.zfs.snapshot(name, "two", 50)
+    first = world.replicate()
+    assert world.sent() == ["tank@one", "-i tank@one tank@two", "tank/home@one", "-i tank/home@one tank/home@two"]
+    assert (first.bytes, first.steps, first.errors, first.warnings) == (2100, 4, (), ())
+    world.site.zfs.snapshot("tank/home", "three", 7)
+    second = world.replicate()
+    assert world.sent() == ["-i tank/home@two tank/home@three"]
+    tank, home = second.datasets
+    assert (tank.note, tank.bytes) == ("its newest snapshot is there already", 0)
+    assert (home.base, home.to, home.bytes) == ("two", "three", 7)
+    assert world.copies() == {"tank": ["one", "two"], "tank/home": ["one", "two", "three"]}
+
+
+def test_nothing_to_do_costs_a_constant_number_of_executions() -> None:
+    counts = []
+    for children in (1, 40):
+        world = World()
+        world.site.zfs.snapshot("tank", "one")
+        for number in range(children):
+            world.site.zfs.create(f"tank/{number}")
+            world.site.zfs.snapshot(f"tank/{number}", "one")
+        world.replicate()
+        for host in (world.site, world.receiver):
+            host.commands.clear()
+        world.replicate()
+        counts.append((len(world.site.commands), len(world.receiver.commands)))
+    assert counts == [(2, 3), (2, 3)]
+
+
+def test_children_belong_to_a_recursive_source_only() -> None:
+    world = World()
+    world.site.zfs.create("tank/home")
+    world.site.zfs.create("tank/home/ann")
+    for name in ("tank", "tank/home", "tank/home/ann"):
+        world.site.zfs.snapshot(name, "one")
+    world.replicate([Source("tank/home", recursive=False)])
+    assert world.copies() == {"tank": [], "tank/home": ["one"]}
+    parent = world.receiver.zfs.datasets["cloud/tank"].properties
+    assert parent == {"canmount": "off", "readonly": "on", "ec2zfs:role": "parent"}
+    world.replicate([Source("tank/home", recursive=False), Source("tank/home/ann")])
+    assert world.copies() == {"tank": [], "tank/home": ["one"], "tank/home/ann": ["one"]}
+
+
+def test_new_children_volumes_and_sealed_datasets_come_along() -> None:
+    world = World()
+    world.site.zfs.snapshot("tank", "one")
+    world.replicate()
+    world.sent()
+    world.site.zfs.create("tank/disk", kind="volume")
+    world.site.zfs.create("tank/sealed", encrypted=True)
+    world.site.zfs.snapshot("tank/disk", "one")
+    world.site.zfs.snapshot("tank/sealed", "one")
+    world.replicate().raise_for_errors()
+    assert world.sent() == ["tank/disk@one", "-w tank/sealed@one"]
+    assert world.receiver.zfs.datasets["cloud/tank/disk"].properties == {"readonly": "on", "volmode": "none"}
+    assert world.receiver.zfs.datasets["cloud/tank"].properties == {"readonly": "on", "canmount": "noauto"}
+
+
+def test_the_bookmark_stands_in_for_a_base_that_is_gone() -> None:
+    world = World()
+    base = world.site.zfs.snapshot("tank", "one")
+    world.replicate()
+    assert world.cursors() == {"tank": [base.guid]}
+    world.site.zfs.destroy_snapshot("tank@one")
+    newest = world.site.zfs.snapshot("tank", "two")
+    world.replicate().raise_for_errors()
+    assert world.sent()[-1] == f"-i 'tank#ec2zfs_cloud_{base.guid:016x}' tank@two"
+    assert world.copies() == {"tank": ["one", "two"]}
+    assert world.cursors() == {"tank": [newest.guid]}
+
+
+def test_a_source_that_does_not_exist_is_named_with_its_neighbours() -> None:
+    world = World()
+    world.site.zfs.create("tank/home")
+    with pytest.raises(ConfigurationError, match=r"On site there is no dataset tank/hoem .* Did you mean tank/home"):
+        world.replicate([Source("tank/hoem")])
+
+
+def test_without_the_pool_nothing_is_planned() -> None:
+    world = World()
+    del world.receiver.zfs.datasets["cloud"]
+    with pytest.raises(Refused, match="cloud is not imported on receiver"):
+        world.replicate()
+
+
+def test_a_conflict_stops_its_dataset_and_no_other() -> None:
+    world = World()
+    world.site.zfs.create("tank/home")
+    for name in ("tank", "tank/home"):
+        world.site.zfs.snapshot(name, "one")
+    world.replicate()
+    world.receiver.zfs.snapshot("cloud/tank", "theirs")
+    for name in ("tank", "tank/home"):
+        world.site.zfs.snapshot(name, "two")
+    report = world.replicate()
+    assert world.copies() == {"tank": ["one", "theirs"], "tank/home": ["one", "two"]}
+    with pytest.raises(ReplicationConflict, match="cloud/tank has snapshots that tank does not have"):
+        report.raise_for_errors()
+
+
+def test_several_failures_are_told_together() -> None:
+    world = World()
+    world.site.zfs.create("tank/home")
+    for name in ("tank", "tank/home"):
+        world.site.zfs.snapshot(name, "one")
+    world.replicate()
+    for name in ("tank", "tank/home"):
+        world.receiver.zfs.datasets[f"cloud/{name}"].written = 5
+    with pytest.raises(ReplicationConflict, match=r"2 of 2 datasets were not replicated\. tank: .* tank/home: "):
+        world.replicate().raise_for_errors()
+
+
+def test_a_full_receiver_is_seen_before_anything_is_sent() -> None:
+    world = World()
+    world.site.zfs.snapshot("tank", "one", 3_000_000)
+    world.receiver.zfs.available = 1_000_000
+    with pytest.raises(NoSpace, match=r"has 1\.0 MiB free, but 2\.9 MiB are to be sent"):
+        world.replicate()
+    assert world.sent() == []
+
+
+def test_a_receiver_that_fills_up_keeps_what_arrived_for_the_next_run() -> None:
+    world = World()
+    world.site.zfs.snapshot("tank", "one", 3_000_000)
+    replicator = world.replicator()
+    plan = replicator.plan(replicator.observe(TANK))
+    world.receiver.zfs.available = 1_000_000
+    with pytest.raises(NoSpace, match="out of space"):
+        replicator.run(plan)
+    world.receiver.zfs.available = 1 << 30
+    assert world.replicate().bytes == 2_000_000
+    assert world.copies() == {"tank": ["one"]}
+
+
+def test_a_broken_stream_goes_on_where_it_broke_in_the_same_run() -> None:
+    world = World()
+    world.site.zfs.snapshot("tank", "one", 1000)
+    world.transport.break_at[1] = broken("checksum mismatch or incomplete stream")
+    report = world.replicate()
+    assert (report.errors, report.bytes) == ((), 500)
+    assert world.copies() == {"tank": ["one"]}
+
+
+def test_a_lost_host_ends_the_run_and_the_next_one_resumes() -> None:
+    world = World()
+    for name, size in (("one", 1000), ("two", 600)):
+        world.site.zfs.snapshot("tank", name, size)
+    world.transport.break_at[2] = HostError("the receiver does not answer")
+    with pytest.raises(HostError):
+        world.replicate()
+    assert world.copies() == {"tank": ["one"]}
+    assert world.replicate().bytes == 300
+    assert world.copies() == {"tank": ["one", "two"]}
+
+
+def test_a_token_that_fails_twice_is_dropped_and_the_stream_begun_again() -> None:
+    world = World()
+    world.site.zfs.snapshot("tank", "one", 1000)
+    world.site.zfs.snapshot("tank", "two", 600)
+    world.transport.break_at[2] = HostError("gone")
+    with pytest.raises(HostError):
+        world.replicate()
+    world.sent()
+    partial = world.receiver.zfs.datasets["cloud/tank"].partial
+    assert partial
+    world.transport.hook = lambda event: refuse_resumed(world, event)
+    report = world.replicate()
+    assert (report.errors, world.copies()) == ((), {"tank": ["one", "two"]})
+    assert world.sent() == ["-i tank@one tank@two"]
+
+
+def refuse_resumed(world: World, event: str) -> None:
+    """A receiver that takes no resumed stream, as with a broken token (openzfs #8801)."""
+    partial = world.receiver.zfs.datasets["cloud/tank"].partial
+    if event == "stream: before" and partial:
+        raise broken("cannot receive resume stream: invalid backup stream")
+
+
+def test_a_resumed_stream_whose_program_was_killed_is_not_dropped() -> None:
+    world = World()
+    world.site.zfs.snapshot("tank", "one", 1000)
+    world.transport.break_at[1] = HostError("gone")
+    with pytest.raises(HostError):
+        world.replicate()
+
+    def kill(event: str) -> None:
+        if event == "stream: before":
+            raise broken("Terminated", status=143)
+
+    world.transport.hook = kill
+    report = world.replicate()
+    assert "exited with 143" in str(report.errors[0].error)
+    assert not [argv for argv in world.receiver.commands if "-A" in argv]
+    assert world.receiver.zfs.datasets["cloud/tank"].partial
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_busy_target_is_waited_for(attempts: int) -> None:
+    world = World()
+    world.site.zfs.snapshot("tank", "one", 1000)
+    world.replicate()
+    world.site.zfs.snapshot("tank", "two", 10)
+    failing = iter([True] * attempts)
+
+    def hook(event: str) -> None:
+        if event == "stream: before" and next(failing, False):
+            raise broken("cannot receive incremental stream: dataset is busy")
+
+    world.transport.hook = hook
+    world.replicate().raise_for_errors()
+    assert world.pauses == [2.0, 4.0, 8.0][:attempts]
+
+
+def test_a_target_that_stays_busy_is_given_up_with_its_own_words() -> None:
+    world = World()
+    world.site.zfs.snapshot("tank", "one", 1000)
+
+    def hook(event: str) -> None:
+        if event == "stream: before":
+            raise broken("cannot receive new filesystem stream: dataset is busy")
+
+    world.transport.hook = hook
+    with pytest.raises(CommandFailed, match="dataset is busy"):
+        world.replicate().raise_for_errors()
+    assert sum(world.pauses) == 62
+
+
+def test_children_wait_when_the_first_copy_of_their_parent_failed() -> None:
+    world = World()
+    world.site.zfs.create("tank/home")
+    for name in ("tank", "tank/home"):
+        world.site.zfs.snapshot(name, "one")
+    world.transport.break_at = {number: broken("cannot send 'tank@one': Input/output error") for number in range(1, 9)}
+    report = world.replicate()
+    assert [dataset.note for dataset in report.datasets] == ["", "it waits for the first copy of its parent"]
+    assert "Input/output error" in str(report.errors[0].error)
+
+
+def test_a_snapshot_destroyed_after_planning_is_planned_around() -> None:
+    world = World()
+    for name in ("one", "two", "three"):
+        world.site.zfs.snapshot("tank", name)
+    replicator = world.replicator()
+    plan = replicator.plan(replicator.observe(TANK))
+    world.site.zfs.destroy_snapshot("tank@two")
+    replicator.run(plan).raise_for_errors()
+    assert world.copies() == {"tank": ["one", "three"]}
+
+
+def test_a_partial_stream_other_than_the_one_that_was_judged_is_not_dropped() -> None:
+    world = World()
+    world.site.zfs.snapshot("tank", "one", 1000)
+    world.transport.break_at[1] = HostError("gone")
+    with pytest.raises(HostError):
+        world.replicate()
+    world.site.zfs.destroy_snapshot("tank@one")
+    world.site.zfs.snapshot("tank", "new", 1000)
+    replicator = world.replicator()
+    plan = replicator.plan(replicator.observe(TANK))
+    held = world.receiver.zfs.datasets["cloud/tank"]
+    held.partial = (world.site.zfs.stream("tank@new", None, raw=False), 900)
+    events: list[str] = []
+    world.transport.hook = events.append
+    assert replicator.run(plan).bytes == 100
+    assert events.count("stream: before") == 1
+    assert not [argv for argv in world.receiver.commands if "-A" in argv]
+    assert world.copies() == {"tank": ["new"]}
+
+
+def test_what_fails_in_the_same_way_after_a_fresh_look_is_not_tried_again() -> None:
+    world = World()
+    world.site.zfs.snapshot("tank", "one", 1000)
+    world.replicate()
+    world.site.zfs.snapshot("tank", "two", 1000)
+    tries = []
+
+    def hook(event: str) -> None:
+        if event == "stream: before":
+            tries.append(event)
+            raise broken("cannot send 'tank@two': Input/output error")
+
+    world.transport.hook = hook
+    with pytest.raises(CommandFailed, match="Input/output error"):
+        world.replicate().raise_for_errors()
+    assert len(tries) == 1
+
+
+def test_a_copy_that_arrives_with_another_guid_is_never_a_success() -> None:
+    world = World()
+    world.site.zfs.snapshot("tank", "one")
+
+    def swap(event: str) -> None:
+        if event == "stream: after":
+            world.receiver.zfs.destroy_snapshot("cloud/tank@one")
+            world.receiver.zfs.snapshot("cloud/tank", "one")
+
+    world.transport.hook = swap
+    with pytest.raises(ReplicationConflict, match="should have the GUID"):
+        world.replicate().raise_for_errors()
+
+
+def test_a_bookmark_that_cannot_be_made_is_a_warning() -> None:
+    world = World()
+    world.site.zfs.snapshot("tank", "one")
+
+    def full(event: str) -> None:
+        if "before zfs bookmark" in event:
+            raise CommandFailed("site", ("zfs", "bookmark"), 1, "cannot create bookmark: out of space")
+
+    world.site.hook = full
+    report = world.replicate()
+    report.raise_for_errors()
+    assert len(report.warnings) == 1
+    assert "out of space" in report.warnings[0]
+    assert world.copies() == {"tank": ["one"]}
+
+
+def test_the_preview_asks_the_site_alone() -> None:
+    world = World()
+    world.site.zfs.create("tank/home")
+    for name in ("tank", "tank/home"):
+        world.site.zfs.snapshot(name, "one", 1000)
+    world.replicate([Source("tank", recursive=False)])
+    world.receiver.commands.clear()
+    world.site.zfs.snapshot("tank", "two", 30)
+    world.site.zfs.find("tank").written = 44
+    plan = preview(world.site, TANK, "cloud")
+    assert [(str(step), step.bytes) for step in plan.transfers] == [
+        ("send tank@two since @one", 30),
+        ("send tank/home@one in full", 1000),
+    ]
+    assert plan.datasets[0].unsent_bytes == 44
+    assert not world.receiver.commands
+
+
+def test_site_and_receiver_may_be_one_host() -> None:
+    both = ZfsHost("both")
+    world = World(both, both)
+    both.zfs.snapshot("tank", "one")
+    world.replicate().raise_for_errors()
+    assert [snap.name for snap in both.zfs.find("cloud/tank").snapshots] == ["one"]

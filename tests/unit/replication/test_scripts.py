@@ -1,0 +1,107 @@
+"""The shell scripts, run by the real `sh` with a `zfs` that only writes down how it was called."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.fakes.zfs_world import ZfsHost
+
+from ec2zfs.hosts.host import Command, Result
+from ec2zfs.hosts.secret import Secret
+from ec2zfs.model.replication import Replica
+from ec2zfs.model.snapshot import Snapshot
+from ec2zfs.plan.replication_steps import Full, Incremental
+from ec2zfs.tools.zfs_scripts import zfs_script
+from ec2zfs.tools.zfs_streams import parse_sizes, sizes
+
+PRETENDER = """#!/bin/sh
+printf '%s|' "$@" >>"$LOG"
+echo >>"$LOG"
+case "$*" in
+*vanished*) echo "cannot open '$3': dataset does not exist" >&2; exit 1 ;;
+'list'*'known') exit 0 ;;
+'list'*) exit 1 ;;
+'send'*) printf 'full\\t%s\\t77\\nsize\\t77\\n' "$*" ;;
+esac
+"""
+
+
+@pytest.fixture
+def zfs(tmp_path: Path) -> Path:
+    program = tmp_path / "bin" / "zfs"
+    program.parent.mkdir()
+    program.write_text(PRETENDER)
+    program.chmod(0o755)
+    return tmp_path
+
+
+def run(command: Command, zfs: Path) -> tuple[int, list[str], list[str]]:
+    log = zfs / "log"
+    environment = os.environ | {"PATH": f"{zfs / 'bin'}:{os.environ['PATH']}", "LOG": str(log)}
+    stdin = command.stdin or b""
+    assert not isinstance(stdin, Secret)
+    done = subprocess.run(command.argv, input=stdin, env=environment, capture_output=True, check=False)
+    calls = log.read_text().splitlines() if log.exists() else []
+    return done.returncode, done.stdout.decode().splitlines(), calls
+
+
+def sizes_command(*transfers: Full | Incremental) -> Command:
+    """The command that `sizes` runs, caught on its way to a host."""
+    caught: list[Command] = []
+
+    class Catcher(ZfsHost):
+        def run(self, command: Command) -> Result:
+            caught.append(command)
+            return super().run(command)
+
+    site = Catcher("site")
+    site.zfs.create("tank")
+    site.zfs.create("tank/my files")
+    for dataset, name in (("tank", "a"), ("tank", "b"), ("tank/my files", "a"), ("tank", "vanished")):
+        site.zfs.snapshot(dataset, name)
+    sizes(site, transfers)
+    return caught[0]
+
+
+def test_sizes_of_all_streams_cost_one_execution(zfs: Path) -> None:
+    home, mine = Replica("tank", "cloud/tank"), Replica("tank/my files", "cloud/tank/my files")
+    a, b = Snapshot("tank", "a", 1, 1), Snapshot("tank", "b", 2, 2)
+    command = sizes_command(
+        Full(mine, Snapshot("tank/my files", "a", 3, 3)),
+        Full(home, Snapshot("tank", "vanished", 4, 4)),
+        Incremental(home, a, b),
+    )
+    status, printed, calls = run(command, zfs)
+    assert (status, parse_sizes(printed)) == (0, (77, None, 77))
+    assert calls == [
+        "send|-nP|-L|-e|-c|tank/my files@a|",
+        "send|-nP|-L|-e|-c|tank@vanished|",
+        "send|-nP|-L|-e|-c|-i|tank@a|tank@b|",
+    ]
+
+
+def test_a_cursor_is_made_and_the_outdated_are_dropped(zfs: Path) -> None:
+    status, _, calls = run(zfs_script("zfs_mark.sh", "t/my files@a", "t/my files#ec2zfs_c_2", "t#ec2zfs_c_1"), zfs)
+    assert status == 0
+    assert calls[1:] == ["bookmark|t/my files@a|t/my files#ec2zfs_c_2|", "destroy|t#ec2zfs_c_1|"]
+
+
+def test_a_cursor_that_stands_is_not_made_again(zfs: Path) -> None:
+    status, _, calls = run(zfs_script("zfs_mark.sh", "t@a", "t#ec2zfs_known", "t#ec2zfs_c_1"), zfs)
+    assert (status, calls[1:]) == (0, ["destroy|t#ec2zfs_c_1|"])
+
+
+def test_without_the_new_cursor_the_old_ones_stay(zfs: Path) -> None:
+    status, _, calls = run(zfs_script("zfs_mark.sh", "t@vanished", "t#ec2zfs_c_2", "t#ec2zfs_c_1"), zfs)
+    assert status == 1
+    assert [call for call in calls if call.startswith("destroy")] == []
+
+
+@pytest.mark.parametrize("victim", ["t@a", "t", "t#mine", "t#mine_ec2zfs_1"])
+def test_nothing_but_our_own_bookmarks_is_ever_destroyed(zfs: Path, victim: str) -> None:
+    status, _, calls = run(zfs_script("zfs_mark.sh", "t@a", "t#ec2zfs_known", victim), zfs)
+    assert status == 1
+    assert [call for call in calls if call.startswith("destroy")] == []

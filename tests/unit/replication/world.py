@@ -1,0 +1,57 @@
+"""A site and a receiver in memory, and what the tests of this folder look at in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from tests.fakes.zfs_world import WorldTransport, ZfsHost, unheard
+
+from ec2zfs.execute.progress import Silent
+from ec2zfs.execute.replication import Replicator
+from ec2zfs.execute.replication_report import ReplicationReport
+from ec2zfs.model.source import Source
+
+TANK = (Source("tank"),)
+
+
+@dataclass
+class World:
+    """`cloud` on the receiver and `tank` at the site, both empty at first."""
+
+    site: ZfsHost = field(default_factory=lambda: ZfsHost("site"))
+    receiver: ZfsHost = field(default_factory=lambda: ZfsHost("receiver"))
+    transport: WorldTransport = field(default_factory=WorldTransport)
+    pauses: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.site.zfs.create("tank")
+        self.receiver.zfs.create("cloud")
+
+    def listen(self, hook: Callable[[str], object] = unheard) -> None:
+        self.site.hook = self.receiver.hook = self.transport.hook = hook
+
+    def replicator(self) -> Replicator:
+        return Replicator(self.site, self.receiver, "cloud", self.transport, Silent(), self.pauses.append)
+
+    def replicate(self, sources: Sequence[Source] = TANK) -> ReplicationReport:
+        replicator = self.replicator()
+        return replicator.run(replicator.plan(replicator.observe(sources)))
+
+    def copies(self) -> dict[str, list[str]]:
+        """The names of the snapshots on the receiver, by the name of their source."""
+        return {
+            name.removeprefix("cloud/"): [snap.name for snap in copy.snapshots]
+            for name, copy in self.receiver.zfs.datasets.items()
+            if name != "cloud"
+        }
+
+    def cursors(self) -> dict[str, list[int]]:
+        """The GUIDs that the bookmarks at the site stand for."""
+        return {name: [mark.guid for mark in held.bookmarks] for name, held in self.site.zfs.datasets.items()}
+
+    def sent(self) -> list[str]:
+        """The argv of each stream since the last time, without the flags that all have."""
+        words = [line.replace("-L -e -c ", "") for line in self.transport.carried]
+        self.transport.carried.clear()
+        return words

@@ -1,0 +1,76 @@
+"""What the tests of the daily run look at in a day, and the loop that goes through all calls of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from datetime import UTC, datetime, timedelta
+
+from tests.fakes.day import Controller, Cut, Day
+from tests.fakes.pool_machine import PoolMachine
+
+from ec2zfs.errors import Ec2zfsError
+from ec2zfs.model.instance import Market
+
+FIRST_DAY = datetime(2026, 11, 24, 2, 17, tzinfo=UTC)
+NEXT_DAY = FIRST_DAY + timedelta(days=1)
+LOCKING, STOPPING = "lock the pool", "stop the receiver"
+STAGES = ["snapshot", "start the receiver", "unlock the pool", "replicate", "check", LOCKING, STOPPING]
+ENDED = [(LOCKING, False), (STOPPING, False)]
+RESTING = {Market.ON_DEMAND: ["stopped"], Market.SPOT: []}
+
+
+def machine_of(day: Day) -> PoolMachine:
+    assert isinstance(day.machine, PoolMachine)
+    return day.machine
+
+
+def living(day: Day) -> list[str]:
+    """The states of the instances that are there at all."""
+    return [state for state in day.ec2.states().values() if state != "terminated"]
+
+
+def require_rest(day: Day) -> None:
+    """Nothing is up, open or left over."""
+    assert (day.machine.imported, day.machine.mappings) == ([], [])
+    assert living(day) == RESTING[day.market]
+    assert day.group.rules == ()
+    assert day.volumes.made == len(day.volumes.paid) == 2
+
+
+def require_complete(day: Day) -> None:
+    """Every dataset of the sources has its whole history in the cloud, by name and GUID, and the rest is at rest."""
+    assert day.copied() == day.histories()
+    require_rest(day)
+
+
+def stage_of(controller: Controller) -> str:
+    """The stage of the call at which something happened; "" when there were not so many calls."""
+    cut = controller.cut
+    return cut.calls[cut.call - 1][0] if cut.raised else ""
+
+
+def ran(controller: Controller) -> list[tuple[str, bool]]:
+    """The stages, and whether they failed."""
+    return [(stage.name, stage.failed) for stage in controller.journal.stages]
+
+
+def ended(controller: Controller) -> Ec2zfsError | None:
+    """The failure with which the controller's run of the first day ends."""
+    try:
+        controller.back_up(FIRST_DAY)
+    except Ec2zfsError as error:
+        return error
+    return None
+
+
+def runs_of(before: Day, cut: Callable[[int], Cut], *, only: Collection[str] = ()) -> Iterator[tuple[Day, Controller]]:
+    """A world of its own for each call that a run makes, with a controller to which something happens there.
+
+    `only`: the first words of the calls that are tried, such as `ec2` or `stream:`; all if there are none.
+    """
+    whole = Controller(before.copy())
+    ended(whole)
+    for number, (_, name) in enumerate(whole.cut.calls, 1):
+        if not only or name.split()[0] in only:
+            day = before.copy()
+            yield day, Controller(day, cut(number))

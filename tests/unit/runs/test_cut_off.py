@@ -1,0 +1,149 @@
+"""The daily run is killed, fails or is interrupted, at each of its calls in turn, in an imagined world.
+
+A run makes some 45 to 75 calls to the outside, always in the same order, so each is tried and none by chance. A death
+after one call leaves the world as a death before the next; so the two moments stand for two worlds that the next run
+may find: the receiver as it was, and one that its dead-man has switched off meanwhile, with the pool open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from tests.fakes.day import Controller, Cut, Day
+from tests.fakes.fuse import Killed, Moment
+from tests.unit.runs.days import (
+    FIRST_DAY,
+    LOCKING,
+    NEXT_DAY,
+    STOPPING,
+    ended,
+    machine_of,
+    require_complete,
+    require_rest,
+    runs_of,
+    stage_of,
+)
+
+from ec2zfs.errors import CloudError, CommandFailed, HostError, Refused
+from ec2zfs.model.instance import Market
+
+# of a death: its moment, the market, and whether the next run finds the machine off
+DEATHS = {
+    "found as it was": (Moment.AFTER, Market.ON_DEMAND, False),
+    "switched off with the pool open": (Moment.BEFORE, Market.ON_DEMAND, True),
+    "spot, found as it was": (Moment.BEFORE, Market.SPOT, False),
+    "spot, gone with the pool open": (Moment.AFTER, Market.SPOT, True),
+}
+
+
+@pytest.mark.parametrize("case", DEATHS)
+def test_killed_at_any_call_and_run_again_it_ends_as_if_nothing_had_been(case: str) -> None:
+    moment, market, off = DEATHS[case]
+    for day, dying in runs_of(Day(market), lambda call: Cut(call, moment)):
+        with pytest.raises(Killed):
+            dying.back_up(FIRST_DAY)
+        before = day.histories()
+        if off:
+            day.dead_man_fires()
+        Controller(day).back_up(NEXT_DAY)
+        require_complete(day)
+        assert all(snaps[: len(before[name])] == before[name] for name, snaps in day.histories().items())
+
+
+Failure = Callable[[str], BaseException]
+
+
+def refused(name: str) -> BaseException:
+    return CloudError(f"{name}: UnauthorizedOperation", code="UnauthorizedOperation")
+
+
+def lost(name: str) -> BaseException:
+    return HostError(f"{name}: the connection is lost")
+
+
+def failed(name: str) -> BaseException:
+    return CommandFailed(name, ("a", "command"), 1, "I/O error")
+
+
+# the market, and what fails: calls of these kinds fail so; at last whether the receiver is dead from then on
+FAILURES: dict[str, tuple[Market, dict[str, Failure], bool]] = {
+    "EC2 refuses, on demand": (Market.ON_DEMAND, {"ec2": refused, "address": refused}, False),
+    "EC2 refuses, spot": (Market.SPOT, {"ec2": refused, "address": refused}, False),
+    "a connection is lost": (Market.ON_DEMAND, {"site:": lost, "receiver:": lost, "stream:": lost}, False),
+    "a command fails": (Market.SPOT, {"site:": failed, "receiver:": failed, "stream:": failed}, False),
+    "the receiver dies, on demand": (Market.ON_DEMAND, {"receiver:": lost, "stream:": lost}, True),
+    "the receiver dies, spot": (Market.SPOT, {"receiver:": lost, "stream:": lost}, True),
+}
+# a failed command that replication gets over: it looks and plans again, or it was about a cursor only
+GOT_OVER = {
+    ("replicate", "stream: half way"),
+    ("replicate", "stream: after"),
+    ("replicate", "receiver: zfs list"),
+    ("replicate", "site: zfs_mark.sh"),
+}
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_a_failure_at_any_call_is_what_is_told_and_nothing_stays_up(kind: str) -> None:
+    market, failures, dies = FAILURES[kind]
+    got_over = set[tuple[str, str]]()
+    for day, controller in runs_of(Day(market), Cut, only=failures):
+        cut = controller.cut
+        cut.failure = failing_as(failures, day, dies=dies)
+        error = ended(controller)
+        assert error is None or caused_by(error, cut.raised), error
+        if error is None:
+            got_over.add(cut.calls[cut.call - 1])
+        stage = stage_of(controller)
+        if stage != STOPPING:
+            require_rest(day)
+        if cut.calls[cut.call - 1] != (STOPPING, "ec2 group.close"):
+            assert day.group.rules == ()
+        could_not_be_locked = stage == LOCKING or (dies and stage in ("replicate", "check"))
+        assert machine_of(day).left_open == could_not_be_locked, stage
+        Controller(day).back_up(NEXT_DAY)
+        require_complete(day)
+    assert got_over == (GOT_OVER if kind == "a command fails" else set())
+
+
+def failing_as(failures: dict[str, Failure], day: Day, *, dies: bool) -> Failure:
+    def fail(name: str) -> BaseException:
+        day.dead = dies
+        return failures[name.split(maxsplit=1)[0]](name)
+
+    return fail
+
+
+def caused_by(raised: BaseException | None, failure: BaseException | None) -> bool:
+    """Whether the failure is what was raised, or what that names as its cause."""
+    while raised is not None and raised is not failure:
+        raised = raised.__cause__
+    return raised is not None
+
+
+@pytest.mark.parametrize(("market", "moment"), [(Market.ON_DEMAND, Moment.BEFORE), (Market.SPOT, Moment.AFTER)])
+def test_an_interrupt_at_any_call_ends_the_run_in_good_order(market: Market, moment: Moment) -> None:
+    for day, controller in runs_of(Day(market), lambda call: Cut(call, moment, KeyboardInterrupt)):
+        with pytest.raises(KeyboardInterrupt) as raised:
+            controller.back_up(FIRST_DAY)
+        assert raised.value is controller.cut.raised
+        require_rest(day)
+        assert machine_of(day).left_open == 0, stage_of(controller)
+        Controller(day).back_up(NEXT_DAY)
+        require_complete(day)
+
+
+def test_an_interrupt_while_a_failure_is_cleaned_up_after_does_not_cut_that_short() -> None:
+    degraded, tried = Day(), 0
+    machine_of(degraded).health = "DEGRADED"
+    for day, controller in runs_of(degraded, lambda call: Cut(call, failure=KeyboardInterrupt)):
+        with pytest.raises((KeyboardInterrupt, Refused)) as raised:
+            controller.back_up(FIRST_DAY)
+        if stage_of(controller) in (LOCKING, STOPPING):
+            tried += 1
+            assert isinstance(raised.value, KeyboardInterrupt)
+            assert isinstance(raised.value.__context__, Refused), "what had failed before can still be seen"
+            require_complete(day)
+            assert machine_of(day).left_open == 0
+    assert tried == 5
