@@ -26,6 +26,7 @@ class ExitCode(IntEnum):
     REPLICATION = 12
     NO_SPACE = 13
     MISSING_TOOL = 14
+    POOL_UNWELL = 15
     INTERRUPTED = 130
 
 
@@ -141,8 +142,20 @@ class AlreadyRunning(Ec2zfsError):
     exit_code = ExitCode.LOCKED
 
 
+class PoolUnwell(Ec2zfsError):
+    """What was asked for is done, but the pool is degraded or has errors."""
+
+    exit_code = ExitCode.POOL_UNWELL
+
+
 class ReplicationConflict(Ec2zfsError):
-    """Source and target have gone separate ways; nothing was sent."""
+    """Source and target have gone separate ways; nothing was sent from there on."""
+
+    exit_code = ExitCode.REPLICATION
+
+
+class ReplicationIncomplete(Ec2zfsError):
+    """Several datasets were not replicated, each for a reason of its own; the others were."""
 
     exit_code = ExitCode.REPLICATION
 

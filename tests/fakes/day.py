@@ -90,10 +90,15 @@ class Pins:
 
 
 class Day:
-    """What there is outside of controllers. `dead`: the receiver answers nobody until it is switched off."""
+    """What there is outside of controllers. `dead`: the receiver answers nobody until it is switched off.
+
+    `market`, `zone` and `type` are what the configuration says of the receiver.
+    """
 
     def __init__(self, market: Market = Market.ON_DEMAND, machine: PoolHolder | None = None) -> None:
         self.market = market
+        self.zone = ZONE
+        self.type = TYPE
         self.pins = Pins()
         self.ec2 = FakeInstances(unseen_looks=1)
         self.group = FakeSecurityGroup()
@@ -244,6 +249,8 @@ class Controller:
         site = cast("Host", Reached(self.outside, "site", self.day.site))
         return BackupParts(
             pool="cloud",
+            zone=self.day.zone,
+            instance_type=self.instance_type,
             site=site,
             sources=SOURCES,
             receiver=self.receiver,
@@ -253,10 +260,14 @@ class Controller:
             replicator=lambda host: Replicator(site, host, "cloud", self, Silent(), lambda _seconds: None),
         )
 
+    def instance_type(self) -> InstanceType:
+        """As the session's: what EC2 says of the configured type."""
+        return self.outside("ec2 instance type", lambda: self.day.type)
+
     def attach(self) -> list[Volume]:
         """As the session's: the pool's volumes, attached to the receiver that is up."""
         up = [each for each in self.receiver.status().instances if each.state is InstanceState.RUNNING]
-        return self.fleet.attached(up[0], TYPE)
+        return self.fleet.attached(up[0], self.day.type)
 
     def make_pool(self) -> None:
         """Create volumes and pool, as the operator does once, and stop the receiver."""
@@ -283,7 +294,7 @@ class Controller:
         cloud = ReceiverCloud(
             self._wrapped("instances", day.ec2),
             self._wrapped("group", day.group),
-            instance_type=lambda: self.outside("ec2 instance type", lambda: TYPE),
+            instance_type=self.instance_type,
             image=lambda: self.outside("ec2 image", lambda: Image("ami-1", "debian", "arm64", "/dev/xvda", 8)),
             key_pair=lambda: self.outside("ec2 key pair", lambda: "key-1"),
         )
@@ -292,7 +303,7 @@ class Controller:
             lambda instance: ReceiverHost(self, instance),
             lambda: self.outside("address service", lambda: "203.0.113.9/32"),
         )
-        terms = ReceiverTerms(WantedReceiver("cloud", TYPE.name, ZONE, day.market), None, 22, 30)
+        terms = ReceiverTerms(WantedReceiver("cloud", day.type.name, day.zone, day.market), None, 22, 30)
         return Receiver(terms, cloud, access, self.listener, LIMITS)
 
     def _wrapped(self, name: str, inner: T) -> T:

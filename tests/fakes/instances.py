@@ -150,10 +150,11 @@ class FakeSecurityGroup:
         """As `SecurityGroupApi.ensure`."""
         return "sg-1"
 
-    def open(self, cidr: str, port: int) -> None:
+    def open(self, cidr: str, port: int) -> bool:
         """As `SecurityGroupApi.open`."""
-        self.rules = (Ingress(cidr, "tcp", port, port),)
+        before, self.rules = self.rules, (Ingress(cidr, "tcp", port, port),)
         self.history.append(f"open {cidr} {port}")
+        return before != self.rules
 
     def close(self) -> None:
         """As `SecurityGroupApi.close`."""

@@ -51,6 +51,8 @@ def _parts(session: Session) -> BackupParts:
 
     return BackupParts(
         pool=session.pool,
+        zone=session.configuration.aws.zone,
+        instance_type=session.configured_type,
         site=session.site,
         sources=session.sources,
         receiver=session.receiver,

@@ -57,7 +57,7 @@ def site(configuration: Configuration) -> Iterator[Host]:
 
 
 def receiver(configuration: Configuration, ec2: EC2Client, progress: Progress, connections: ExitStack) -> Receiver:
-    """The receiver that the configuration asks for; connections to it are left in `connections`."""
+    """The receiver that the configuration asks for; `connections` ends those to it, and then closes its group."""
     section, pool = configuration.receiver, configuration.pool.name
 
     def connect(instance: Instance) -> Connection:
@@ -79,7 +79,9 @@ def receiver(configuration: Configuration, ec2: EC2Client, progress: Progress, c
         allowed_range=lambda: allowed_range(section.allow_from),
     )
     terms = ReceiverTerms(wanted, section.subnet_id, section.ssh_port, section.dead_man_minutes)
-    return Receiver(terms, cloud, access, progress)
+    made = Receiver(terms, cloud, access, progress)
+    connections.callback(made.leave)
+    return made
 
 
 def connection_to(configuration: Configuration, instance: Instance) -> Connection:

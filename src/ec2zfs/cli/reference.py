@@ -57,11 +57,15 @@ def reference() -> str:
 
 
 def _verbs(top: argparse.ArgumentParser) -> Iterator[str]:
-    for verb in subparsers(top):
-        for leaf in subparsers(verb) or [verb]:
-            yield f"### `{leaf.prog}`\n\n{leaf.description}\n"
-            if own := _options(leaf, except_for=top):
-                yield own
+    for leaf in leaves(top):
+        yield f"### `{leaf.prog}`\n\n{leaf.description}\n"
+        if own := _options(leaf, except_for=top):
+            yield own
+
+
+def leaves(of: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """The verbs that do something, however deep they stand."""
+    return [leaf for verb in subparsers(of) for leaf in (leaves(verb) if subparsers(verb) else [verb])]
 
 
 def subparsers(of: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:

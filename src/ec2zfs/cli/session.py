@@ -138,10 +138,15 @@ class Session:
 
         return instance_type(self.ec2, instance.type)
 
+    def configured_type(self) -> InstanceType:
+        """What EC2 says of the configured instance type."""
+        from ec2zfs.cloud.instance_types import instance_type
+
+        return instance_type(self.ec2, self.configuration.receiver.instance_type)
+
     @property
     def creation(self) -> CreationParts:
         """What the making of the pool works with."""
-        from ec2zfs.cloud.instance_types import instance_type
         from ec2zfs.plan.volumes import VolumeWish
         from ec2zfs.runs.creation import CreationParts
 
@@ -149,7 +154,7 @@ class Session:
         return CreationParts(
             design=self.design,
             wish=VolumeWish(self.pool, chosen.layout, chosen.volumes.type, chosen.aws.zone),
-            instance_type=lambda: instance_type(self.ec2, chosen.receiver.instance_type),
+            instance_type=self.configured_type,
             fleet=self.fleet,
             receiver=self.receiver,
             attach=self.attached_volumes,

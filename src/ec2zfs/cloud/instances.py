@@ -14,7 +14,7 @@ from ec2zfs.cloud.errors import aws_errors, capacity_error
 from ec2zfs.cloud.instance_request import run_request
 from ec2zfs.cloud.patience import Patience
 from ec2zfs.cloud.protocols import InstanceOrder
-from ec2zfs.cloud.tokens import DATE_STEP_SECONDS, MISMATCH, MOST_ATTEMPTS, age_seconds
+from ec2zfs.cloud.tokens import DATE_STEP_SECONDS, MISMATCH, MOST_ATTEMPTS, age_seconds, spent
 from ec2zfs.errors import CloudError, Refused
 from ec2zfs.model.instance import Instance, InstanceState
 
@@ -165,6 +165,8 @@ class Instances:
             with aws_errors():
                 answer = self._ec2.run_instances(**run_request(order, self._pool, attempt))
         except CloudError as error:
+            if spent(error):
+                return None
             if error.code != MISMATCH:
                 raise
             return self._patience.until(lambda: self._standing(order), self._patience.settle_seconds)

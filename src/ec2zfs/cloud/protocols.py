@@ -153,8 +153,8 @@ class SecurityGroupApi(Protocol):
         """The group's id; the group is made when it is not there, open to nobody."""
         ...
 
-    def open(self, cidr: str, port: int) -> None:
-        """Let this address range reach this TCP port, and nobody else anything."""
+    def open(self, cidr: str, port: int) -> bool:
+        """Let this address range reach this TCP port, and nobody else anything; whether it could not before."""
         ...
 
     def close(self) -> None:

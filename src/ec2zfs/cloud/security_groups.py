@@ -56,10 +56,10 @@ class SecurityGroup:
                 hint="Rename or delete that group.",
             ) from error
 
-    def open(self, cidr: str, port: int) -> None:
-        """Let this address range reach this TCP port, and nobody else anything. Makes the group when it is not there.
+    def open(self, cidr: str, port: int) -> bool:
+        """Let this address range reach this TCP port, and nobody else anything; whether it could not before.
 
-        Raises `Refused` for a range that is everybody.
+        Makes the group when it is not there. Raises `Refused` for a range that is everybody.
         """
         network = ipaddress.ip_network(cidr, strict=False)
         if network.prefixlen == 0:
@@ -67,9 +67,11 @@ class SecurityGroup:
         wanted = Ingress(str(network), "tcp", port, port)
         group_id = self.ensure()
         rules = self.ingress()
-        if wanted not in rules:
+        closed = wanted not in rules
+        if closed:
             self._authorize(group_id, wanted)
         self._revoke(group_id, tuple(rule for rule in rules if rule != wanted))
+        return closed
 
     def close(self) -> None:
         """Let nobody in any more. Success when the group does not exist."""

@@ -15,7 +15,7 @@ from ec2zfs.cloud.descriptions import volume_of
 from ec2zfs.cloud.errors import aws_errors
 from ec2zfs.cloud.patience import Patience
 from ec2zfs.cloud.protocols import VolumeOrder
-from ec2zfs.cloud.tokens import DATE_STEP_SECONDS, MISMATCH, MOST_ATTEMPTS, age_seconds, client_token
+from ec2zfs.cloud.tokens import DATE_STEP_SECONDS, MISMATCH, MOST_ATTEMPTS, age_seconds, client_token, spent
 from ec2zfs.errors import CloudError, Refused
 from ec2zfs.model.volume import AttachmentState, Volume, VolumeState
 
@@ -157,6 +157,8 @@ class Volumes:
                     TagSpecifications=[tags.specification("volume", values)],
                 )
         except CloudError as error:
+            if spent(error):
+                return None
             if error.code != MISMATCH:
                 raise
             return self._standing(order, error)

@@ -10,15 +10,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-VolumeType = Literal["gp2", "gp3", "io1", "io2", "sc1", "st1"]
+VolumeType = Literal["gp2", "gp3", "sc1", "st1"]
+"""io1 and io2 are left out: they must be given IOPS, at a price that no backup is worth."""
 Connection = Literal["local", "ssh"]
 KeyOrigin = Literal["prompt", "command", "descriptor"]
 
 SIZES_GIB: dict[str, tuple[int, int]] = {
     "gp2": (1, 16_384),
     "gp3": (1, 65_536),
-    "io1": (4, 16_384),
-    "io2": (4, 65_536),
     "sc1": (125, 16_384),
     "st1": (125, 16_384),
 }

@@ -1,7 +1,7 @@
 """How a receiver's ssh host key is learned: from the console of its first boot, which EC2 vouches for (fact 21).
 
 There is no trust on first use: without the console's block, a pin of ours or the tag there is no connection. Our own
-pin is never changed, so whoever can only change tags cannot put another machine in the receiver's place.
+pin is never changed, and a console goes before a tag; only where both are gone is the tag believed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class HostKeys:
     def learn(self, instance: Instance, progress: Progress) -> None:
         """Have the key pinned under the instance's id, and tagged for other controllers.
 
-        Raises `HostKeyChanged` when pin and tag differ, `HostError` when the console never shows a key.
+        Raises `HostKeyChanged` when pin, console and tag differ, `HostError` when the console never shows a key.
         """
         pinned = self.known_hosts.keys(instance.id)
         if pinned and instance.host_key and instance.host_key not in pinned:
@@ -58,16 +58,25 @@ class HostKeys:
                 hint="Somebody changed the tag, or the known_hosts file. Find out who before you connect; a new"
                 " instance (terminate this one) has a new key.",
             )
-        keys = pinned or (() if not instance.host_key else (instance.host_key,))
-        if not keys:
-            progress.say(f"Waiting for the ssh host key on the console of {instance.id}")
-            keys = self._shown(instance)
+        keys = pinned or (self._vouched(instance) if instance.host_key else self._shown(instance, progress))
         if not pinned:
             self.known_hosts.pin(instance.id, keys)
         if not instance.host_key and len(keys[0]) <= _LONGEST_TAG:
             self.instances.remember_host_key(instance.id, keys[0])
 
-    def _shown(self, instance: Instance) -> tuple[str, ...]:
+    def _vouched(self, instance: Instance) -> tuple[str, ...]:
+        """The tag's key, for a controller that has no pin; the console must not show another one."""
+        shown = console_keys(self.instances.console_output(instance.id))
+        if shown and instance.host_key not in shown:
+            raise HostKeyChanged(
+                f"The tag of {instance.id} tells another ssh host key than its console shows.",
+                hint="Somebody changed the tag. Find out who before you connect; a new instance (terminate this one)"
+                " has a new key.",
+            )
+        return shown or (instance.host_key,)
+
+    def _shown(self, instance: Instance, progress: Progress) -> tuple[str, ...]:
+        progress.say(f"Waiting for the ssh host key on the console of {instance.id}")
         keys = self.patience.until(
             lambda: console_keys(self.instances.console_output(instance.id)) or None, self.limit_seconds
         )

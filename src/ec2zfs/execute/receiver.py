@@ -10,7 +10,16 @@ from __future__ import annotations
 import time
 
 from ec2zfs.cloud.protocols import InstanceOrder
-from ec2zfs.errors import CloudError, CommandTimeout, Ec2zfsError, HostError, HostKeyChanged, HostKeyUnknown, NoCapacity
+from ec2zfs.errors import (
+    CloudError,
+    CommandTimeout,
+    CredentialsError,
+    Ec2zfsError,
+    HostError,
+    HostKeyChanged,
+    HostKeyUnknown,
+    NoCapacity,
+)
 from ec2zfs.execute.dead_man import DeadMan
 from ec2zfs.execute.host_keys import HostKeys
 from ec2zfs.execute.progress import Progress
@@ -58,6 +67,7 @@ class Receiver:
         self._limits = limits or Limits()
         self._latest: tuple[Instance, float] | None = None
         self._unanswered = False
+        self._opened = False
 
     def status(self) -> ReceiverStatus:
         """What there is now. Asks EC2 only, never the machine."""
@@ -80,13 +90,13 @@ class Receiver:
     def start(self) -> Connection:
         """Bring the receiver up, and return it ready: answering under its pinned key, dead-man armed, tools checked.
 
-        The caller keeps it alive (`dead_man`) and ends it (`stop`). When this fails the group is closed again, and what
-        is up powers itself off in time. Raises `Refused`, `NoCapacity`, `CloudError`, `HostError`, `HostKeyChanged`,
-        `MissingTool`.
+        The caller keeps it alive (`dead_man`) and ends it (`stop`), or only its own work on it (`leave`). When this
+        fails the group is closed again, and what is up powers itself off in time. Raises `Refused`, `NoCapacity`,
+        `CloudError`, `HostError`, `HostKeyChanged`, `MissingTool`.
         """
         actions = self.starting()
         try:
-            self._cloud.security_group.open(self._access.allowed_range(), self._terms.ssh_port)
+            self._open_group()
             for action in actions[:-1]:
                 self._carry_out(action)
             return self._ready(self._brought_up(actions[-1]))
@@ -105,6 +115,7 @@ class Receiver:
             while actions and not isinstance(actions[0], AwaitStopped | AwaitTerminated):
                 self._carry_out(actions.pop(0))
         finally:
+            self._opened = False
             self._cloud.security_group.close()
         for action in actions:
             self._carry_out(action)
@@ -115,7 +126,7 @@ class Receiver:
         return DeadMan(host, self._terms.dead_man_minutes, self._progress)
 
     def reach(self) -> Connection:
-        """A connection to the receiver that is up already; the group is opened to this controller.
+        """A connection to the receiver that is up already; the group is opened to this controller until `leave`.
 
         Raises `HostError` when none is up, `HostKeyChanged`.
         """
@@ -124,11 +135,24 @@ class Receiver:
             raise HostError(
                 f"No receiver of pool {self._terms.wanted.pool} is running.", hint="Start it: `ec2zfs instance start`."
             )
-        self._cloud.security_group.open(self._access.allowed_range(), self._terms.ssh_port)
+        self._open_group()
         return self._connected(up[0])
 
+    def leave(self) -> None:
+        """End of a command that leaves the receiver up: close the group again if this controller opened it.
+
+        A group that was open before, by a run that is under way or was killed, is left to that run and to `stop`.
+        """
+        if self._opened:
+            self._close_group()
+
+    def _open_group(self) -> None:
+        allowed = self._access.allowed_range()
+        self._opened = self._cloud.security_group.open(allowed, self._terms.ssh_port) or self._opened
+
     def _close_group(self) -> None:
-        """Close the group after a failure, without hiding what failed first."""
+        """Close the group after a failure, or at the end, without hiding what failed first."""
+        self._opened = False
         try:
             self._cloud.security_group.close()
         except Ec2zfsError as error:
@@ -193,6 +217,9 @@ class Receiver:
         self._unanswered = True
         try:
             instance = self._cloud.instances.run(order)
+        except CredentialsError:
+            self._unanswered = False
+            raise
         except CloudError as error:
             self._unanswered = not error.code
             raise

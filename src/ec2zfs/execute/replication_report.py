@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ec2zfs.errors import Ec2zfsError, ReplicationConflict
+from ec2zfs.errors import Ec2zfsError, ReplicationIncomplete
 from ec2zfs.model.replication import Replica
 
 
@@ -76,6 +76,6 @@ class ReplicationReport:
             raise self.errors[0].error
         if self.errors:
             words = " ".join(f"{dataset.replica.source}: {dataset.error}" for dataset in self.errors)
-            raise ReplicationConflict(
+            raise ReplicationIncomplete(
                 f"{len(self.errors)} of {len(self.datasets)} datasets were not replicated. {words}"
             )

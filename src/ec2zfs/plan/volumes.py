@@ -84,6 +84,14 @@ class DeleteVolume:
 VolumeAction = CreateVolume | AttachVolume | DetachVolume | DeleteVolume
 
 
+def require_usable(volumes: Sequence[Volume], zone: str, instance_type: InstanceType) -> None:
+    """Raise `Refused` when a receiver of the type in the zone could not have these volumes, before one is started."""
+    _require_sound(volumes)
+    for volume in volumes:
+        _require_in_zone(volume, zone)
+    require_attachable(len(volumes), instance_type)
+
+
 def plan_creation(wish: VolumeWish, volumes: Sequence[Volume]) -> tuple[CreateVolume, ...]:
     """The volumes still to be created.
 
@@ -167,12 +175,16 @@ def _require_one_each(layout: Layout, volumes: Sequence[Volume]) -> None:
         standing.add(volume.place)
 
 
-def _require_as_wished(wish: VolumeWish, volume: Volume) -> None:
-    if volume.zone != wish.zone:
+def _require_in_zone(volume: Volume, zone: str) -> None:
+    if volume.zone != zone:
         raise Refused(
-            f"The volumes of pool {wish.pool} are in {volume.zone}, not in {wish.zone}: {_named([volume])}.",
+            f"The volumes of pool {volume.pool} are in {volume.zone}, not in {zone}: {_named([volume])}.",
             hint=f"Set aws.zone to {volume.zone}; a volume never leaves its zone.",
         )
+
+
+def _require_as_wished(wish: VolumeWish, volume: Volume) -> None:
+    _require_in_zone(volume, wish.zone)
     if (volume.size_gib, volume.type) != (wish.layout.size_gib, wish.type):
         raise Refused(
             f"{_named([volume])} has {volume.size_gib} GiB of type {volume.type}, where the configuration says "

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from ec2zfs.errors import Refused
+from ec2zfs.errors import PoolUnwell, Refused
 from ec2zfs.execute.pool import CloudPool
 from ec2zfs.execute.receiver import Receiver
 from ec2zfs.execute.replication import Replicator
@@ -20,8 +20,10 @@ from ec2zfs.execute.snapshots import take
 from ec2zfs.execute.volumes import VolumeFleet
 from ec2zfs.hosts.host import Host
 from ec2zfs.hosts.secret import Secret
+from ec2zfs.model.instance import InstanceType
 from ec2zfs.model.source import Source
 from ec2zfs.model.volume import Volume
+from ec2zfs.plan.volumes import require_usable
 from ec2zfs.runs.stages import Journal
 
 
@@ -29,10 +31,13 @@ from ec2zfs.runs.stages import Journal
 class BackupParts:
     """What a run works with. `cloud_pool` and `replicator` are made for the receiver that the run has started.
 
-    `attach` brings the pool's volumes to that receiver and returns them.
+    `zone` and `instance_type` are the configured ones of the receiver; `attach` brings the pool's volumes to the
+    receiver that was started and returns them.
     """
 
     pool: str
+    zone: str
+    instance_type: Callable[[], InstanceType]
     site: Host
     sources: tuple[Source, ...]
     receiver: Receiver
@@ -45,7 +50,8 @@ class BackupParts:
 def back_up(parts: BackupParts, key: Secret | None, now: datetime, journal: Journal) -> ReplicationReport:
     """Do the whole run and return what replication did. `key` is the pool key, read before anything is started.
 
-    Where the receiver cannot be taken, that is raised before anything is changed: what is up then is left alone.
+    Where the receiver cannot be taken, or could not have the volumes, that is raised before anything is changed: what
+    is up then is left alone.
     """
     require_volumes(parts)
     parts.receiver.starting()
@@ -59,13 +65,14 @@ def back_up(parts: BackupParts, key: Secret | None, now: datetime, journal: Jour
 
 
 def require_volumes(parts: BackupParts) -> list[Volume]:
-    """The pool's volumes; `Refused` when there are none, before anything is started or paid for."""
+    """The pool's volumes; `Refused` when there are none or the receiver could not have them, before it is started."""
     volumes = parts.fleet.volumes()
     if not volumes:
         raise Refused(
             f"There are no volumes of pool {parts.pool} at EC2, so there is nothing to back up to.",
             hint="Make the pool with `ec2zfs pool create`, or correct pool.name, aws.region or the credentials.",
         )
+    require_usable(volumes, parts.zone, parts.instance_type())
     return volumes
 
 
@@ -104,7 +111,7 @@ def _check(pool: CloudPool, journal: Journal) -> None:
         status = pool.status()
         if not status.healthy:
             words = f"{status.state}. {status.status}".rstrip()
-            raise Refused(
+            raise PoolUnwell(
                 f"The copies are complete, but pool {status.name} is not well: {words}",
                 hint="`ec2zfs pool status` shows which volume it is.",
             )

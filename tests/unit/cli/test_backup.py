@@ -64,6 +64,7 @@ class Backup:
         for name in ("site", "receiver", "fleet"):
             self.monkeypatch.setattr(Session, name, getattr(parts, name))
         self.monkeypatch.setattr(Session, "attached_volumes", lambda _session: parts.attach())
+        self.monkeypatch.setattr(Session, "configured_type", lambda _session: parts.instance_type())
         self.monkeypatch.setattr(Session, "replicator", lambda _session, host: parts.replicator(host))
         status = main(["--config", str(self.file), "--json", "backup", *words])
         self.printed = self.capsys.readouterr()
@@ -116,7 +117,7 @@ def test_a_dry_run_shows_bytes_and_money_and_leaves_no_trace(backup: Backup) -> 
 
 def test_a_failed_run_exits_with_its_failure_and_is_reported_with_what_was_sent(backup: Backup) -> None:
     backup.day.machine.health = "DEGRADED"  # type: ignore[attr-defined]
-    assert backup() == ExitCode.REFUSED
+    assert backup() == ExitCode.POOL_UNWELL
     assert "The copies are complete, but pool cloud is not well" in backup.errors[-1]["message"]
     (report,) = backup.reports()
     stages = report["stages"]
@@ -155,7 +156,7 @@ def test_a_price_table_that_is_wrong_is_told_before_the_run(backup: Backup, tmp_
     assert backup.day.shown() == before
 
 
-@pytest.mark.parametrize(("health", "status"), [("ONLINE", ExitCode.OK), ("DEGRADED", ExitCode.REFUSED)])
+@pytest.mark.parametrize(("health", "status"), [("ONLINE", ExitCode.OK), ("DEGRADED", ExitCode.POOL_UNWELL)])
 def test_a_report_that_cannot_be_written_hides_nothing(backup: Backup, health: str, status: ExitCode) -> None:
     backup.state.mkdir()
     (backup.state / "reports").touch()

@@ -88,9 +88,9 @@ class Command:
 
     @property
     def standing(self) -> int:
-        return len(
-            self.cloud.ec2.describe_volumes(Filters=[{"Name": "tag:ec2zfs:pool", "Values": ["cloud"]}])["Volumes"]
-        )
+        """The volumes of the pool; EC2 still lists for a moment what is being deleted."""
+        found = self.cloud.ec2.describe_volumes(Filters=[{"Name": "tag:ec2zfs:pool", "Values": ["cloud"]}])["Volumes"]
+        return sum(each["State"] != "deleting" for each in found)
 
     @property
     def changes(self) -> list[str]:

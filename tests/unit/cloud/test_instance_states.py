@@ -39,9 +39,9 @@ class Told:
         }
         self.stub.add_response("run_instances", answer, dict(run_request(ORDER, "cloud", attempt)))
 
-    def mismatches(self, attempt: int) -> None:
+    def refuses(self, attempt: int, code: str = "IdempotentParameterMismatch") -> None:
         asked = dict(run_request(ORDER, "cloud", attempt))
-        self.stub.add_client_error("run_instances", "IdempotentParameterMismatch", expected_params=asked)
+        self.stub.add_client_error("run_instances", code, expected_params=asked)
 
     def shows(self, state: str, code: str = "", instance_id: str = "i-1") -> None:
         reason = {"StateReason": {"Code": code, "Message": "Because"}} if code else {}
@@ -130,7 +130,7 @@ def test_one_that_has_ended_since_leads_to_the_next_attempt(told: Told, state: s
 
 
 def test_a_token_of_another_order_leads_to_the_one_that_stands(told: Told) -> None:
-    told.mismatches(0)
+    told.refuses(0)
     told.shows("shutting-down")
     told.shows("pending", instance_id="i-2")
     assert told.instances.run(ORDER).id == "i-2"
@@ -138,7 +138,14 @@ def test_a_token_of_another_order_leads_to_the_one_that_stands(told: Told) -> No
 
 def test_a_token_of_another_order_that_has_ended_leads_to_the_next_attempt(told: Told) -> None:
     told.instances = Instances(client(), "cloud", replace(HASTY, settle_seconds=0))
-    told.mismatches(0)
+    told.refuses(0)
     told.shows("shutting-down")
     told.runs(1, "i-2")
     assert told.instances.run(ORDER).id == "i-2"
+
+
+def test_a_token_whose_instance_is_terminated_leads_to_the_next_attempt_at_once(told: Told) -> None:
+    told.refuses(0, "IdempotentInstanceTerminated")
+    told.refuses(1, "IdempotentInstanceTerminated")
+    told.runs(2, "i-3")
+    assert told.instances.run(ORDER).id == "i-3"

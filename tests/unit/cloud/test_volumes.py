@@ -60,8 +60,10 @@ class Script:
         answer = volume | {"ResponseMetadata": {"HTTPStatusCode": 200, "HTTPHeaders": headers}}
         self.stub.add_response("create_volume", answer, self._asked(attempt))
 
-    def mismatches(self, attempt: int) -> None:
-        self.stub.add_client_error("create_volume", "IdempotentParameterMismatch", expected_params=self._asked(attempt))
+    def mismatches(self, attempt: int, said: str = "") -> None:
+        self.stub.add_client_error(
+            "create_volume", "IdempotentParameterMismatch", said, expected_params=self._asked(attempt)
+        )
 
     def lists(self, *volumes: dict[str, Any], token: str = "", following: str = "") -> None:
         asked = {"Filters": OURS, "MaxResults": 500} | ({"NextToken": token} if token else {})
@@ -154,6 +156,12 @@ def test_a_token_of_another_order_whose_volume_is_gone_leads_to_the_next_attempt
     script.volumes = Volumes(script.ec2, "cloud", replace(HASTY, settle_seconds=0))
     script.mismatches(0)
     script.lists(described("vol-9", tagged={"ec2zfs:generation": "2"}))
+    script.creates(1, described("vol-2"))
+    assert script.volumes.create(ORDER).id == "vol-2"
+
+
+def test_a_token_whose_volume_is_deleted_leads_to_the_next_attempt_at_once(script: Script) -> None:
+    script.mismatches(0, "The client token is associated with a resource that is already deleted.")
     script.creates(1, described("vol-2"))
     assert script.volumes.create(ORDER).id == "vol-2"
 

@@ -67,7 +67,7 @@ WRONG_VALUES = [
     ("pool", "volumes_per_vdev", "1", "must be at least 2 for raidz1, or it is not redundant; it is 1"),
     ("pool", "encryption", '"yes"', 'must be true or false, without quotes; it is "yes"'),
     ("pool", "encryption", "1", "must be true or false, without quotes; it is 1"),
-    ("volumes", "type", '"sc2"', 'must be "gp2", "gp3", "io1", "io2", "sc1" or "st1"; it is "sc2"'),
+    ("volumes", "type", '"sc2"', 'must be "gp2", "gp3", "sc1" or "st1"; it is "sc2"'),
     ("volumes", "size_gib", "124", "must be 125 to 16384 GiB for a volume of type sc1; it is 124"),
     ("volumes", "size_gib", "16385", "must be 125 to 16384 GiB for a volume of type sc1; it is 16385"),
     ("receiver", "connection", '"telnet"', 'must be "local" or "ssh"; it is "telnet"'),
@@ -127,8 +127,6 @@ def test_a_layout_that_its_redundancy_forbids(redundancy: str, volumes: int, lea
     [
         ("gp2", 1, 16_384),
         ("gp3", 1, 65_536),
-        ("io1", 4, 16_384),
-        ("io2", 4, 65_536),
         ("sc1", 125, 16_384),
         ("st1", 125, 16_384),
     ],

@@ -70,7 +70,8 @@ LESSONS: dict[str, tuple[str, str, list[str], str, str, int]] = {
     "first boot, slow": ("", "", ["", "boot", console_with(ED25519)], ED25519, ED25519, 3),
     "pinned and tagged": (ED25519, ED25519, ["nothing"], ED25519, ED25519, 0),
     "killed between pin and tag": (ED25519, "", ["nothing"], ED25519, ED25519, 0),
-    "lost state directory": ("", ED25519, ["nothing"], ED25519, ED25519, 0),
+    "lost state directory": ("", ED25519, ["nothing"], ED25519, ED25519, 1),
+    "lost state directory, first boot still shown": ("", ED25519, [console_with(ED25519)], ED25519, ED25519, 1),
     "a key too long for a tag": ("", "", [console_with(RSA)], RSA, "", 1),
 }
 
@@ -96,6 +97,14 @@ def test_a_changed_tag_is_refused_and_the_pin_stays(tmp_path: Path) -> None:
     with pytest.raises(HostKeyChanged, match="tag of i-1 tells another ssh host key"):
         HostKeys(ec2, known_hosts, Patience(0.001), 5).learn(an_instance(OTHER), Silent())
     assert known_hosts.keys("i-1") == (ED25519,)
+
+
+def test_a_tag_that_the_console_contradicts_is_refused_and_nothing_is_pinned(tmp_path: Path) -> None:
+    known_hosts = KnownHosts(tmp_path / "known_hosts")
+    ec2 = FakeInstances(consoles={"i-1": [console_with(ED25519)]})
+    with pytest.raises(HostKeyChanged, match="tag of i-1 tells another ssh host key than its console shows"):
+        HostKeys(ec2, known_hosts, Patience(0.001), 5).learn(an_instance(OTHER), Silent())
+    assert known_hosts.keys("i-1") == ()
 
 
 def test_a_console_that_never_shows_a_key(tmp_path: Path) -> None:

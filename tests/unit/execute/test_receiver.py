@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,16 @@ from tests.fakes.machine import FACTS, KEY, Machine
 
 from ec2zfs.cloud.patience import Patience
 from ec2zfs.cloud.protocols import Image, InstanceOrder, InstancesApi
-from ec2zfs.errors import CloudError, Ec2zfsError, HostError, HostKeyChanged, MissingTool, NoCapacity, Refused
+from ec2zfs.errors import (
+    CloudError,
+    CredentialsError,
+    Ec2zfsError,
+    HostError,
+    HostKeyChanged,
+    MissingTool,
+    NoCapacity,
+    Refused,
+)
 from ec2zfs.execute.progress import Silent
 from ec2zfs.execute.receiver import Access, Limits, Receiver, ReceiverCloud, ReceiverTerms
 from ec2zfs.hosts.known_hosts import KnownHosts
@@ -251,9 +261,33 @@ def test_reach_opens_the_group_for_the_receiver_that_is_up(world: World) -> None
     with pytest.raises(HostError, match="No receiver of pool cloud is running"):
         world.receiver().reach()
     world.holds("running", host_key=KEY)
-    assert world.receiver().reach() is world.machines[0]
+    receiver = world.receiver()
+    assert receiver.reach() is world.machines[0]
     assert world.known_hosts.keys(FIRST) == (KEY,)
     assert world.group.history == ["open 203.0.113.9/32 22"]
+    receiver.leave()
+    assert world.group.rules == ()
+
+
+def test_a_command_beside_another_leaves_the_group_to_it(world: World) -> None:
+    world.receiver().start()
+    beside = world.receiver()
+    beside.reach()
+    beside.leave()
+    assert world.group.rules != ()
+
+
+def test_an_order_that_iam_refuses_is_not_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_order: InstanceOrder) -> Instance:
+        raise CredentialsError("IAM does not allow ec2:RunInstances")
+
+    monkeypatch.setattr(world.ec2, "run", refuse)
+    receiver = world.receiver()
+    with pytest.raises(CredentialsError):
+        receiver.start()
+    began = time.monotonic()
+    receiver.stop()
+    assert time.monotonic() - began < 1
 
 
 WORLDS = {

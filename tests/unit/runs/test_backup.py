@@ -32,6 +32,7 @@ from ec2zfs.errors import (
     Ec2zfsError,
     NoCapacity,
     NoSpace,
+    PoolUnwell,
     Refused,
     ReplicationConflict,
     WrongPoolKey,
@@ -106,6 +107,21 @@ REFUSED: dict[str, tuple[Change, type[Ec2zfsError], str]] = {
         ConfigurationError,
         "On site there is no dataset www to back up",
     ),
+    "another zone than the volumes'": (
+        lambda day: setattr(day, "zone", "eu-central-1b"),
+        Refused,
+        "The volumes of pool cloud are in eu-central-1a, not in eu-central-1b: v1s1",
+    ),
+    "a type that does not take the volumes": (
+        lambda day: setattr(day, "type", replace(day.type, attachments=4)),
+        Refused,
+        "A pool of 2 volumes does not fit on a m7g.medium: it takes 1",
+    ),
+    "a broken volume": (
+        lambda day: day.volumes.break_volume(day.volumes.paid[0].id),
+        Refused,
+        r"EC2 reports v1s1 \(vol-.*\) in state error",
+    ),
     "another receiver is up and may hold the pool": (other_machine_up, Refused, "is running, but it is a m7g.large"),
 }
 
@@ -145,13 +161,6 @@ WRONG: dict[str, tuple[Change, Secret | None, type[Ec2zfsError], str, str]] = {
         "has 2 volumes; none is attached for v1s2",
         "unlock the pool",
     ),
-    "a broken volume": (
-        lambda day: day.volumes.break_volume(day.volumes.paid[0].id),
-        POOL_KEY,
-        Ec2zfsError,
-        "error",
-        "unlock the pool",
-    ),
     "a full pool": (
         lambda day: setattr(day.copies.zfs, "available", 4000),
         POOL_KEY,
@@ -163,7 +172,7 @@ WRONG: dict[str, tuple[Change, Secret | None, type[Ec2zfsError], str, str]] = {
     "a pool that is not well": (
         lambda day: setattr(day.machine, "health", "DEGRADED"),
         POOL_KEY,
-        Refused,
+        PoolUnwell,
         "The copies are complete, but pool cloud is not well: DEGRADED",
         "check",
     ),

@@ -25,7 +25,7 @@ from tests.unit.runs.days import (
     stage_of,
 )
 
-from ec2zfs.errors import CloudError, CommandFailed, HostError, Refused
+from ec2zfs.errors import CommandFailed, CredentialsError, HostError, PoolUnwell
 from ec2zfs.model.instance import Market
 
 # of a death: its moment, the market, and whether the next run finds the machine off
@@ -55,7 +55,7 @@ Failure = Callable[[str], BaseException]
 
 
 def refused(name: str) -> BaseException:
-    return CloudError(f"{name}: UnauthorizedOperation", code="UnauthorizedOperation")
+    return CredentialsError(f"IAM does not allow {name}")
 
 
 def lost(name: str) -> BaseException:
@@ -138,12 +138,12 @@ def test_an_interrupt_while_a_failure_is_cleaned_up_after_does_not_cut_that_shor
     degraded, tried = Day(), 0
     machine_of(degraded).health = "DEGRADED"
     for day, controller in runs_of(degraded, lambda call: Cut(call, failure=KeyboardInterrupt)):
-        with pytest.raises((KeyboardInterrupt, Refused)) as raised:
+        with pytest.raises((KeyboardInterrupt, PoolUnwell)) as raised:
             controller.back_up(FIRST_DAY)
         if stage_of(controller) in (LOCKING, STOPPING):
             tried += 1
             assert isinstance(raised.value, KeyboardInterrupt)
-            assert isinstance(raised.value.__context__, Refused), "what had failed before can still be seen"
+            assert isinstance(raised.value.__context__, PoolUnwell), "what had failed before can still be seen"
             require_complete(day)
             assert machine_of(day).left_open == 0
     assert tried == 5
