@@ -18,7 +18,7 @@ from tests.fakes.host import FakeHost
 from ec2zfs.errors import CommandFailed, HostError, MissingTool
 from ec2zfs.hosts.host import Command, Host, Stage
 from ec2zfs.hosts.local import LocalHost
-from ec2zfs.hosts.pipeline import run_pipeline
+from ec2zfs.hosts.pipeline import IdleLimits, run_pipeline
 from ec2zfs.hosts.secret import Secret
 from ec2zfs.hosts.ssh import SshHost
 
@@ -170,13 +170,13 @@ def test_a_standstill_is_ended_and_its_side_named(
 ) -> None:
     standing = hosts(("local", "ssh") if culprit else ("ssh", "local"))
     with pytest.raises(HostError, match=f"{standing[culprit].name} {fault} for 0.5 s"):
-        run_pipeline(scripts(standing, *texts), idle_limit=0.5)
+        run_pipeline(scripts(standing, *texts), limits=IdleLimits(*((0.5, 60) if "took" in fault else (60, 0.5))))
     assert soon(lambda: not running("sleep", "53.25"))
 
 
 def test_a_slow_stream_is_no_standstill(hosts: Hosts) -> None:
     sender = "for i in 1 2 3 4 5; do echo $i; sleep 0.15; done"
-    run_pipeline(scripts(hosts(("ssh", "local")), sender, "cat"), idle_limit=0.5)
+    run_pipeline(scripts(hosts(("ssh", "local")), sender, "cat"), limits=IdleLimits(taking=0.05, giving=0.5))
 
 
 @pytest.mark.parametrize("kinds", [("local", "local"), ("local", "ssh"), ("ssh", "local")], ids=named)

@@ -297,6 +297,7 @@ class Controller:
             instance_type=self.instance_type,
             image=lambda: self.outside("ec2 image", lambda: Image("ami-1", "debian", "arm64", "/dev/xvda", 8)),
             key_pair=lambda: self.outside("ec2 key pair", lambda: "key-1"),
+            key_name=lambda: "key-1",
         )
         access = Access(
             cast("KnownHosts", day.pins),

@@ -80,9 +80,8 @@ class FakeInstances:
         id_ = f"i-{len(self.all) + 1:017x}"
         self._unseen[id_] = self.unseen_looks
         launched = FIRST_LAUNCH + timedelta(hours=len(self.all))
-        return self.add(
-            Instance(id_, self.pool, order.type, order.zone, InstanceState.PENDING, order.market, "", "", launched)
-        )
+        made = (id_, self.pool, order.type, order.zone, InstanceState.PENDING, order.market, "", "", launched)
+        return self.add(Instance(*made, image=order.image.id, key_name=order.key_name))
 
     def start(self, instance_id: str) -> None:
         """As `InstancesApi.start`."""

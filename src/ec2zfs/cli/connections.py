@@ -12,13 +12,13 @@ from ec2zfs.cli.this_machine import ThisMachine
 from ec2zfs.cloud.images import find_image
 from ec2zfs.cloud.instance_types import instance_type
 from ec2zfs.cloud.instances import Instances
-from ec2zfs.cloud.key_pairs import ensure_key_pair
+from ec2zfs.cloud.key_pairs import ensure_key_pair, key_pair_name
 from ec2zfs.cloud.security_groups import SecurityGroup
 from ec2zfs.execute.controller_address import allowed_range
 from ec2zfs.execute.progress import Progress
 from ec2zfs.execute.receiver import Access, Connection, Receiver, ReceiverCloud, ReceiverTerms
 from ec2zfs.hosts.host import Host
-from ec2zfs.hosts.keypair import ensure_keypair
+from ec2zfs.hosts.keypair import ensure_keypair, public_key
 from ec2zfs.hosts.known_hosts import KnownHosts
 from ec2zfs.hosts.local import LocalHost
 from ec2zfs.hosts.ssh import SshHost
@@ -72,6 +72,7 @@ def receiver(configuration: Configuration, ec2: EC2Client, progress: Progress, c
         instance_type=lambda: instance_type(ec2, section.instance_type),
         image=lambda: find_image(ec2, section.image),
         key_pair=lambda: ensure_key_pair(ec2, pool, ensure_keypair(configuration.receiver_key)),
+        key_name=lambda: _key_name(configuration),
     )
     access = Access(
         known_hosts=KnownHosts(configuration.known_hosts) if section.connection == "ssh" else None,
@@ -101,6 +102,12 @@ def connection_to(configuration: Configuration, instance: Instance) -> Connectio
         control_directory=_control_directory(configuration),
     )
     return SshHost(f"receiver {instance.id}", target, Liveness(connect=_BOOT_CONNECT_SECONDS))
+
+
+def _key_name(configuration: Configuration) -> str:
+    """EC2's name of our key for the receiver; one that no instance has while the key is yet to be made."""
+    key = public_key(configuration.receiver_key)
+    return key_pair_name(configuration.pool.name, key) if key else "yet to be made"
 
 
 def _control_directory(configuration: Configuration) -> Path:

@@ -44,6 +44,8 @@ def instance_of(described: InstanceTypeDef) -> Instance:
         address=described.get("PublicIpAddress") or described.get("PrivateIpAddress") or "",
         host_key=values.get(tags.HOST_KEY, ""),
         launched=described["LaunchTime"],
+        image=described.get("ImageId", ""),
+        key_name=described.get("KeyName", ""),
     )
 
 

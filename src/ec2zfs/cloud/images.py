@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Image", "find_image"]
 
+NO_IMAGE = "InvalidAMIID.NotFound"
+"""The code of the error for an image that is not there, whether EC2 said so or found none."""
+
+_GONE = frozenset({NO_IMAGE, "InvalidAMIID.Unavailable", "InvalidAMIID.Malformed"})
+
 
 def find_image(ec2: EC2Client, wanted: str) -> Image:
     """The image `ami-…`, or the newest of the account's own whose name matches (`*` and `?` as EC2 reads them).
@@ -32,21 +37,26 @@ def find_image(ec2: EC2Client, wanted: str) -> Image:
         raise CloudError(
             f"There is no image {wanted} {whose} in region {ec2.meta.region_name}.",
             hint="Check receiver.image: an id (ami-…), or the name of an image of this account.",
-            code="InvalidAMIID.NotFound",
+            code=NO_IMAGE,
             action="ec2:DescribeImages",
         )
     return _image(max(found, key=lambda image: image.get("CreationDate", "")))
 
 
-@aws_errors()
 def _described(ec2: EC2Client, wanted: str, *, by_id: bool) -> list[ImageTypeDef]:
-    paginator = ec2.get_paginator("describe_images")
-    pages = (
-        paginator.paginate(Filters=[tags.filtered("image-id", wanted)])
-        if by_id
-        else paginator.paginate(Owners=["self"], Filters=[tags.filtered("name", wanted)])
-    )
-    return [image for page in pages for image in page["Images"]]
+    try:
+        with aws_errors():
+            if by_id:
+                # Somebody else's image that is deprecated by now is hidden, unless it is asked for by its id.
+                return ec2.describe_images(ImageIds=[wanted], IncludeDeprecated=True)["Images"]
+            pages = ec2.get_paginator("describe_images").paginate(
+                Owners=["self"], Filters=[tags.filtered("name", wanted)]
+            )
+            return [image for page in pages for image in page["Images"]]
+    except CloudError as error:
+        if error.code in _GONE:
+            return []
+        raise
 
 
 def _image(described: ImageTypeDef) -> Image:

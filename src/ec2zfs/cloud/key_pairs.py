@@ -14,21 +14,26 @@ if TYPE_CHECKING:
 
 
 def ensure_key_pair(ec2: EC2Client, pool: str, public_key: str) -> str:
-    """The name under which EC2 knows this public key (a line of OpenSSH's); it is imported when it is not there.
-
-    The name holds a digest of the key's type and material, so that the same name is the same key.
-    """
-    material = " ".join(public_key.split()[:2])
-    name = f"ec2zfs-{pool}-{hashlib.sha256(material.encode()).hexdigest()[:16]}"
+    """The name under which EC2 knows this public key (a line of OpenSSH's); it is imported when it is not there."""
+    name = key_pair_name(pool, public_key)
     values = {tags.POOL: pool, tags.ROLE: tags.ROLE_KEY_PAIR}
     try:
         with aws_errors():
             ec2.import_key_pair(
                 KeyName=name,
-                PublicKeyMaterial=material.encode(),
+                PublicKeyMaterial=_material(public_key),
                 TagSpecifications=[tags.specification("key-pair", values)],
             )
     except CloudError as error:
         if error.code != "InvalidKeyPair.Duplicate":
             raise
     return name
+
+
+def key_pair_name(pool: str, public_key: str) -> str:
+    """The name holds a digest of the key's type and material, so that the same name is the same key."""
+    return f"ec2zfs-{pool}-{hashlib.sha256(_material(public_key)).hexdigest()[:16]}"
+
+
+def _material(public_key: str) -> bytes:
+    return " ".join(public_key.split()[:2]).encode()

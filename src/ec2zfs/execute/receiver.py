@@ -8,7 +8,9 @@ a machine up without its dead-man, and never touches a volume.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
+from ec2zfs.cloud.images import NO_IMAGE
 from ec2zfs.cloud.protocols import InstanceOrder
 from ec2zfs.errors import (
     CloudError,
@@ -37,6 +39,7 @@ from ec2zfs.plan.receiver import (
     StopInstance,
     TerminateInstance,
     UseRunning,
+    WantedReceiver,
     check_type,
     plan_start,
     plan_stop,
@@ -78,7 +81,7 @@ class Receiver:
 
     def starting(self) -> tuple[ReceiverAction, ...]:
         """What `start` would do now. Raises `Refused` as it would."""
-        actions = plan_start(self._observed(), self._terms.wanted)
+        actions = plan_start(self._observed(), self._wanted())
         if any(isinstance(action, RunInstance) for action in actions):
             check_type(self._cloud.instance_type(), self._cloud.image().architecture)
         return actions
@@ -157,6 +160,16 @@ class Receiver:
             self._cloud.security_group.close()
         except Ec2zfsError as error:
             self._progress.say(f"The security group is still open to this controller: {error}")
+
+    def _wanted(self) -> WantedReceiver:
+        """As configured, with what image and key mean now; without the image when EC2 does not have it any more."""
+        try:
+            image = self._cloud.image().id
+        except CloudError as error:
+            if error.code != NO_IMAGE:
+                raise
+            image = ""
+        return replace(self._terms.wanted, image=image, key_name=self._cloud.key_name())
 
     def _observed(self) -> list[Instance]:
         """Every instance, also the one that we ran a moment ago and that EC2 does not list yet (fact 14)."""

@@ -34,13 +34,17 @@ class ReceiverTerms:
 
 @dataclass(frozen=True)
 class ReceiverCloud:
-    """The cloud's side. The functions are called only when their answer is needed: each is an API call or two."""
+    """The cloud's side. The functions are called only when their answer is needed: each is an API call or two.
+
+    `key_pair` makes our ssh key known to EC2 and returns its name there; `key_name` is that name, and changes nothing.
+    """
 
     instances: InstancesApi
     security_group: SecurityGroupApi
     instance_type: Callable[[], InstanceType]
     image: Callable[[], Image]
     key_pair: Callable[[], str]
+    key_name: Callable[[], str]
 
 
 @dataclass(frozen=True)

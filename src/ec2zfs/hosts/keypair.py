@@ -28,6 +28,14 @@ def ensure_keypair(path: Path) -> str:
     return public.read_text(encoding="utf-8").strip()
 
 
+def public_key(path: Path) -> str | None:
+    """The public key line of the pair at `path`, as far as it is there; makes nothing."""
+    try:
+        return path.with_name(path.name + ".pub").read_text(encoding="utf-8").strip() if path.exists() else None
+    except FileNotFoundError:
+        return None
+
+
 def _make(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".key-", dir=path.parent) as directory:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from ec2zfs.errors import CommandFailed, HostError
 from ec2zfs.hosts.flow import Flow
@@ -23,18 +24,28 @@ _LAST_TICK_SECONDS = 0.01
 """How often to look for ends of processes: while there is something to wait for, and when only ends are awaited."""
 
 
+@dataclass(frozen=True)
+class IdleLimits:
+    """Seconds of standstill after which all is ended: `taking` while a stage does not take what is there for it, as on
+    a suspended pool; `giving` while no stage gives anything, as a `zfs send` may for long that looks for changes.
+    """
+
+    taking: float
+    giving: float
+
+
 def _unmetered(_: int) -> None:
     """Count nothing."""
 
 
 def run_pipeline(
-    stages: Sequence[Stage], meter: Callable[[int], None] = _unmetered, idle_limit: float | None = None
+    stages: Sequence[Stage], meter: Callable[[int], None] = _unmetered, limits: IdleLimits | None = None
 ) -> None:
     """Run two or more stages to their end.
 
     `meter` hears the number of bytes each time that some pass from the first stage to the second; what it raises ends
     all stages. The first stage may have a `stdin`; the last stage's output is dropped; the commands' own time limits do
-    not apply, but if no byte passes anywhere for `idle_limit` seconds, `HostError` names the side that does not move.
+    not apply, but if no byte passes anywhere for longer than `limits` allow, `HostError` names the side at fault.
     Raises what `Host.explain` says of the culprit.
     """
     if len(stages) < 2 or any(stage.command.stdin is not None for stage in stages[1:]):
@@ -44,7 +55,7 @@ def run_pipeline(
         for place, stage in enumerate(stages):
             fed = place > 0 or stage.command.stdin is not None
             running.append(Running(stage, fed=fed, heard=place < len(stages) - 1))
-        _Pipeline(running, meter, idle_limit).carry()
+        _Pipeline(running, meter, limits).carry()
     except BaseException:
         end_all(running)
         raise
@@ -54,9 +65,9 @@ def run_pipeline(
 
 
 class _Pipeline:
-    def __init__(self, running: Sequence[Running], meter: Callable[[int], None], idle_limit: float | None) -> None:
+    def __init__(self, running: Sequence[Running], meter: Callable[[int], None], limits: IdleLimits | None) -> None:
         self._running = running
-        self._idle_limit = idle_limit
+        self._limits = limits
         meters = (meter, *(_unmetered for _ in running[2:]))
         pairs = zip(running, running[1:], meters, strict=False)
         self._flows = [Flow(writer.output, reader.input, heard) for writer, reader, heard in pairs]
@@ -70,8 +81,7 @@ class _Pipeline:
                 moved = time.monotonic()
             self._judge()
             self._pass_ends_on()
-            if self._idle_limit is not None and time.monotonic() - moved > self._idle_limit:
-                raise self._standstill(self._idle_limit)
+            self._require_movement(time.monotonic() - moved)
 
     def _over(self) -> bool:
         return all(stage.status is not None for stage in self._running) and all(flow.done for flow in self._flows)
@@ -109,12 +119,15 @@ class _Pipeline:
             if flow.done and writer.status is not None:
                 reader.finish_input()
 
-    def _standstill(self, seconds: float) -> HostError:
+    def _require_movement(self, idle: float) -> None:
         full = [reader for flow, reader in zip(self._flows, self._running[1:], strict=True) if flow.blocked]
+        limit = idle if self._limits is None else self._limits.taking if full else self._limits.giving
+        if idle <= limit:
+            return
         silent = [stage for stage in self._running if stage.status is None]
         stage, fault = (full[-1], "took no data") if full else ((silent or self._running)[0], "gave no data")
-        return HostError(
-            f"{stage.name} {fault} for {seconds:g} s, so all was ended.",
+        raise HostError(
+            f"{stage.name} {fault} for {limit:g} s, so all was ended.",
             hint="Is that machine overloaded, or its pool suspended? Running it again is safe.",
         )
 

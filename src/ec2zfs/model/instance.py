@@ -27,7 +27,10 @@ class Market(StrEnum):
 
 @dataclass(frozen=True)
 class Instance:
-    """A receiver. `host_key` is its ssh public key (`ssh-ed25519 AAAA…`) once learned from its console, else empty."""
+    """A receiver. `host_key` is its ssh public key (`ssh-ed25519 AAAA…`) once learned from its console, else empty.
+
+    `image` is the id of the image that it was made from, `key_name` EC2's name of the ssh key that it lets in.
+    """
 
     id: str
     pool: str
@@ -38,6 +41,8 @@ class Instance:
     address: str
     host_key: str
     launched: datetime
+    image: str = ""
+    key_name: str = ""
 
 
 @dataclass(frozen=True)

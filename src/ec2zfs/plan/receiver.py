@@ -20,12 +20,17 @@ UP = frozenset({InstanceState.PENDING, InstanceState.RUNNING})
 
 @dataclass(frozen=True)
 class WantedReceiver:
-    """The receiver that the configuration asks for; `zone` is that of the volumes."""
+    """The receiver that the configuration asks for; `zone` is that of the volumes.
+
+    `image` is an image's id and `key_name` EC2's name of our ssh key; empty while nobody knows.
+    """
 
     pool: str
     type: str
     zone: str
     market: Market
+    image: str = ""
+    key_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -209,7 +214,18 @@ def _startable(instance: Instance, wanted: WantedReceiver) -> bool:
 
 
 def _unwanted(instance: Instance, wanted: WantedReceiver) -> str:
-    return _one_time(instance, wanted.market) or _misshape(instance, wanted)
+    return _one_time(instance, wanted.market) or _misshape(instance, wanted) or _useless(instance, wanted)
+
+
+def _useless(instance: Instance, wanted: WantedReceiver) -> str:
+    """Why an instance that rests could never be used again; only its first boot shows its host key (fact 21)."""
+    if not instance.host_key:
+        return "nobody learned its ssh host key at its first boot"
+    if wanted.image and instance.image != wanted.image:
+        return f"it was made from {instance.image or 'no image'}, and receiver.image is {wanted.image}"
+    if wanted.key_name and instance.key_name != wanted.key_name:
+        return f"it lets in the ssh key {instance.key_name or 'of nobody'}, and ours is {wanted.key_name}"
+    return ""
 
 
 def _misshape(instance: Instance, wanted: WantedReceiver) -> str:

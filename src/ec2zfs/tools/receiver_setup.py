@@ -20,7 +20,10 @@ INSTALL_SECONDS = 1800.0
 FITTING = "Debian 13, Debian 12 with ZFS of its backports, or Ubuntu 26.04"
 
 _UNFIT = 69
-_OTHER_IMAGE = f"Take an image (receiver.image) of {FITTING}, and end this instance with `ec2zfs instance stop`."
+_OTHER_IMAGE = (
+    f"Take a new image (receiver.image) of {FITTING}, best with ZFS in it: an archive drops what fits old kernels. "
+    "The next start takes an instance of that image."
+)
 _LEAST_ZFS = ((2, 2, 8), (2, 3, 0))
 
 

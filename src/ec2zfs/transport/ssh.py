@@ -10,19 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ec2zfs.hosts.host import Stage
-from ec2zfs.hosts.pipeline import run_pipeline
+from ec2zfs.hosts.pipeline import IdleLimits, run_pipeline
+
+LIMITS = IdleLimits(taking=1800.0, giving=6 * 3600.0)
 
 
 @dataclass(frozen=True)
 class SshTransport:
-    """Carries by `run_pipeline`. `idle_limit`: seconds without a byte after which the stream counts as dead.
+    """Carries by `run_pipeline`. `limits`: how long the stream may stand still before it counts as dead.
 
-    A live `zfs send` can be silent for long while it looks for what changed, and a dead host is noticed by ssh itself,
-    so there is no idle limit unless one is asked for.
+    A dead host is noticed by ssh itself; this is for one that lives and does not move, as a `zfs receive` into a
+    suspended pool. A live `zfs send` can be silent for long while it looks for what changed.
     """
 
-    idle_limit: float | None = None
+    limits: IdleLimits = LIMITS
 
     def carry(self, sender: Stage, receiver: Stage, meter: Callable[[int], None]) -> None:
         """See `Transport.carry`."""
-        run_pipeline((sender, receiver), meter, self.idle_limit)
+        run_pipeline((sender, receiver), meter, self.limits)

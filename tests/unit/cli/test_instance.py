@@ -81,7 +81,9 @@ class Command:
         key = ensure_key_pair(self.cloud.ec2, "cloud", ensure_keypair(self.state / "receiver_ed25519"))
         image = find_image(self.cloud.ec2, IMAGE)
         order = InstanceOrder(image, "m7a.medium", Market.ON_DEMAND, ZONE, key, group.ensure())
-        return instances.await_state(instances.run(order).id, InstanceState.RUNNING, 5)
+        made = instances.run(order)
+        instances.remember_host_key(made.id, "ssh-ed25519 AAAA")
+        return instances.await_state(made.id, InstanceState.RUNNING, 5)
 
 
 @pytest.fixture

@@ -34,6 +34,9 @@ ONE_TIME = "a one-time spot instance cannot be stopped and started"
 STOOD_IN = "it stood in for a spot instance"
 ONE_IS_ENOUGH = "another receiver is used, and one is enough"
 OTHER_TYPE = "it is a t3.medium, and receiver.instance_type is m7g.medium"
+NOBODY_KNOWS = "nobody learned its ssh host key at its first boot"
+OTHER_IMAGE = "it was made from ami-1, and receiver.image is ami-2"
+OTHER_KEY = "it lets in the ssh key k-1, and ours is k-2"
 OTHER_ZONE = "it is in us-east-1b, and the volumes are in us-east-1a"
 
 
@@ -53,7 +56,7 @@ def an(
         state=InstanceState(state),
         market=market,
         address="",
-        host_key="",
+        host_key="ssh-ed25519 AAAA",
         launched=datetime(2026, 11, day, tzinfo=UTC),
     )
 
@@ -61,6 +64,9 @@ def an(
 def end(id_: str, reason: str) -> list[ReceiverAction]:
     return [TerminateInstance(id_, reason), AwaitTerminated(id_)]
 
+
+MADE = replace(an("i-1", "stopped"), image="ami-1", key_name="k-1")
+AS_MADE = replace(ON_DEMAND, image="ami-1", key_name="k-1")
 
 STARTS: dict[str, tuple[WantedReceiver, list[Instance], list[ReceiverAction]]] = {
     "nothing": (ON_DEMAND, [], [RUN]),
@@ -78,6 +84,15 @@ STARTS: dict[str, tuple[WantedReceiver, list[Instance], list[ReceiverAction]]] =
     "stopped spot": (ON_DEMAND, [an("i-1", "stopped", Market.SPOT)], [*end("i-1", ONE_TIME), RUN]),
     "stopped, other type": (ON_DEMAND, [an("i-1", "stopped", type_="t3.medium")], [*end("i-1", OTHER_TYPE), RUN]),
     "stopping, other zone": (ON_DEMAND, [an("i-1", "stopping", zone="us-east-1b")], [*end("i-1", OTHER_ZONE), RUN]),
+    "stopped, its key unknown": (ON_DEMAND, [replace(MADE, host_key="")], [*end("i-1", NOBODY_KNOWS), RUN]),
+    "stopped, as made": (AS_MADE, [MADE], [StartInstance("i-1")]),
+    "stopped, other image": (replace(AS_MADE, image="ami-2"), [MADE], [*end("i-1", OTHER_IMAGE), RUN]),
+    "stopped, other ssh key": (replace(AS_MADE, key_name="k-2"), [MADE], [*end("i-1", OTHER_KEY), RUN]),
+    "running, other image and ssh key": (
+        replace(AS_MADE, image="ami-2", key_name="k-2"),
+        [replace(MADE, state=InstanceState.RUNNING)],
+        [UseRunning("i-1")],
+    ),
     "two stopped: the younger": (
         ON_DEMAND,
         [an("i-2", "stopped", day=2), an("i-1", "stopped", day=1)],

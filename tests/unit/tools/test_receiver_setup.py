@@ -85,7 +85,7 @@ def test_a_machine_that_cannot_be_set_up() -> None:
     machine = Machine(69, stderr="could not install ZFS and cryptsetup: E: Unable to locate package zfs-dkms\n")
     with pytest.raises(MissingTool, match=r"receiver i-1 cannot be set up as a receiver: .* package zfs-dkms") as error:
         set_up(machine, 30)
-    assert "Take an image" in error.value.hint
+    assert "Take a new image" in error.value.hint
 
 
 def test_told_nothing() -> None:
