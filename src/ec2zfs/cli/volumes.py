@@ -77,8 +77,9 @@ def _detach(arguments: argparse.Namespace) -> int:
             _show_plan(parts, plan_detachment(parts.fleet.volumes()))
             return 0
         with parts.lock():
-            require_locked(parts.receiver, parts.cloud_pool)
-            _show(parts, parts.fleet.carry_out(plan_detachment(parts.fleet.volumes())))
+            volumes = parts.fleet.volumes()
+            require_locked(parts.receiver, parts.cloud_pool, volumes)
+            _show(parts, parts.fleet.carry_out(plan_detachment(volumes)))
     return 0
 
 

@@ -19,6 +19,11 @@ INSTALL_SECONDS = 1800.0
 
 FITTING = "Debian 13, Debian 12 with ZFS of its backports, or Ubuntu 26.04"
 
+_BESIDE_THE_BOOT = (
+    '[ -n "${EC2ZFS_BESIDE:-}" ] || '
+    '{ systemd-run -q --unit=ec2zfs-setup --setenv=EC2ZFS_BESIDE=yes /bin/sh "$0" && exit; }'
+)
+
 _UNFIT = 69
 _OTHER_IMAGE = (
     f"Take a new image (receiver.image) of {FITTING}, best with ZFS in it: an archive drops what fits old kernels. "
@@ -41,8 +46,12 @@ class MachineFacts:
 
 
 def user_data(dead_man_minutes: int) -> str:
-    """The script of the first boot, less than EC2's 16 KiB; it arms the dead-man before anything else (fact 18)."""
-    return f"#!/bin/sh\nset -- {dead_man_minutes}\n{_script()}"
+    """The script of the first boot, less than EC2's 16 KiB; it arms the dead-man before anything else (fact 18).
+
+    It goes on beside the boot: cloud-init shows the host keys on the console only when user data has ended (its module
+    keys_to_console comes after scripts_user), and an installation takes minutes.
+    """
+    return f"#!/bin/sh\n{_BESIDE_THE_BOOT}\nset -- {dead_man_minutes}\n{_script()}"
 
 
 def set_up(host: Host, dead_man_minutes: int) -> MachineFacts:

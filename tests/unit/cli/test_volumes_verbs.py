@@ -13,7 +13,7 @@ from tests.fakes.local_ec2 import IMAGE, OTHER_ZONE, REGION, ZONE, Served, launc
 
 from ec2zfs.cli import main
 from ec2zfs.cli.confirmation import confirm
-from ec2zfs.cloud import patience
+from ec2zfs.cloud import patience, tags
 from ec2zfs.cloud.session import Aws
 from ec2zfs.errors import ExitCode, Refused
 from ec2zfs.lab.faults import Fault, FaultKind
@@ -187,7 +187,14 @@ def test_what_is_attached_is_not_deleted_until_it_is_detached(command: Command) 
     assert "3 of 3 volumes are attached, and were not deleted" in command.error
     assert command("volumes", "detach", "--dry-run") == ExitCode.OK
     assert len(command.rows("actions")) == 3
-    assert command("volumes", "detach") == ExitCode.OK  # the machine is no receiver of this pool
+    assert command("volumes", "detach") == ExitCode.REFUSED
+    assert f"{machine}, which is no receiver of this pool" in command.error
+    ours = tags.as_tags({tags.POOL: "cloud", tags.ROLE: tags.ROLE_RECEIVER})
+    command.cloud.ec2.create_tags(Resources=[machine], Tags=ours)
+    command.cloud.ec2.stop_instances(InstanceIds=[machine])
+    waiter = command.cloud.ec2.get_waiter("instance_stopped")
+    waiter.wait(InstanceIds=[machine], WaiterConfig={"Delay": 0, "MaxAttempts": 200})
+    assert command("volumes", "detach") == ExitCode.OK
     assert {row["state"] for row in command.rows("volumes")} == {"available"}
 
 

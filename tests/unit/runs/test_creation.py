@@ -19,7 +19,7 @@ from ec2zfs.execute.receiver import Receiver
 from ec2zfs.execute.volumes import VolumeFleet
 from ec2zfs.hosts.host import Command, Host, Result
 from ec2zfs.hosts.secret import Secret
-from ec2zfs.model.instance import InstanceState, Market
+from ec2zfs.model.instance import Instance, InstanceState, Market
 from ec2zfs.plan.receiver import ReceiverAction, RunInstance, UseRunning
 from ec2zfs.runs.creation import CreationParts, create_pool, preview_creation
 from ec2zfs.runs.locked import require_locked
@@ -151,12 +151,12 @@ def test_a_preview_changes_nothing(world: World) -> None:
 class Seen:
     """What `require_locked` asks of a receiver."""
 
-    def __init__(self, world: World, state: str) -> None:
+    def __init__(self, world: World, *instances: Instance) -> None:
         self._world = world
-        self._state = state
+        self._instances = instances
 
     def status(self) -> object:
-        return SimpleNamespace(instances=(instance(state=InstanceState(self._state)),))
+        return SimpleNamespace(instances=self._instances)
 
     def reach(self) -> Host:
         return self._world.host
@@ -167,7 +167,18 @@ def test_volumes_are_taken_from_a_machine_that_is_down_or_locked(world: World, s
     whole = parts(world, Machine(world, up=True))
     cloud = CloudPool(world.host, design(PAIR))
     create_pool(whole, KEY, journal())
-    require_locked(cast("Receiver", Seen(world, "running")), whole.cloud_pool)
+    require_locked(cast("Receiver", Seen(world, instance())), whole.cloud_pool, ())
     cloud.unlock(KEY, world.volumes.volumes())
     with pytest.raises(Refused, match="is imported; nothing was detached") if refused else nullcontext():
-        require_locked(cast("Receiver", Seen(world, state)), whole.cloud_pool)
+        require_locked(cast("Receiver", Seen(world, instance(state=InstanceState(state)))), whole.cloud_pool, ())
+
+
+def test_volumes_are_not_taken_where_nobody_can_see_whether_the_pool_is_open(world: World) -> None:
+    whole = parts(world, Machine(world, up=True))
+    create_pool(whole, KEY, journal())
+    volumes = world.volumes.volumes()
+    with pytest.raises(Refused, match=rf"is attached to {INSTANCE}, which is no receiver of this pool"):
+        require_locked(cast("Receiver", Seen(world)), whole.cloud_pool, volumes)
+    both = Seen(world, instance(), instance(id="i-2"))
+    with pytest.raises(Refused, match="2 receivers are up"):
+        require_locked(cast("Receiver", both), whole.cloud_pool, volumes)
