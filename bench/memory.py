@@ -1,7 +1,8 @@
 """Peak memory of the controller while a stream passes through it: 64 MiB and 2 GiB, from this host and from behind ssh.
 
-The controller is a process of its own that has imported what `ec2zfs backup` imports, has an EC2 client and draws its
-progress; the stream goes the product's own way, to a real sshd on loopback. Exits with 1 above 150 MiB.
+The controller is a process of its own that has done what `ec2zfs backup` does in memory: its configuration is parsed,
+its session has an EC2 client, the keys of 40 volumes are derived, and progress is drawn. The stream goes the product's
+own way, to a real sshd on loopback. Exits with 1 above 150 MiB.
 
 python -m bench.memory [MIB …]
 """
@@ -34,24 +35,41 @@ def controller(way: str, mib: int, directory: Path) -> None:
     from rich.console import Console
 
     from ec2zfs.cli.bars import TerminalProgress
-    from ec2zfs.cloud.session import Aws
     from ec2zfs.transport.ssh import SshTransport
 
     with ExitStack() as connections:
+        prepare(connections)
         receiver = connections.enter_context(SshHost("receiver", target(directory, "receiver")))
         site: Host = LocalHost()
         if way == "ssh to ssh":
             site = connections.enter_context(SshHost("site", target(directory, "site")))
         screen = Console(file=connections.enter_context(Path(os.devnull).open("w")), force_terminal=True)
-        client = Aws("us-east-1", None, "http://127.0.0.1:9").ec2()
         sender = Stage(site, Command(("head", "-c", str(mib << 20), "/dev/zero"), timeout=None))
         taker = Stage(receiver, Command(("sh", "-c", "cat >/dev/null"), timeout=None))
         began = time.perf_counter()
         with TerminalProgress(screen).bar("replicate", mib << 20, "B") as bar:
             SshTransport().carry(sender, taker, bar.advance)
         took = time.perf_counter() - began
-        client.close()
     print(json.dumps({"peak_kib": peak_kib(), "seconds": took}))
+
+
+def prepare(connections: ExitStack) -> None:
+    """What a run holds in memory before its stream begins: 40 volumes, as the sample configuration has them."""
+    from ec2zfs.cli.backup import backup_parts
+    from ec2zfs.cli.output import Words
+    from ec2zfs.cli.session import Session
+    from ec2zfs.config import parse
+    from ec2zfs.config.sample import sample
+    from ec2zfs.execute.progress import Silent
+    from ec2zfs.hosts.secret import Secret
+    from ec2zfs.model.volume import mapping_name
+    from ec2zfs.tools.volume_keys import VolumeKeys
+
+    session = Session(parse(sample()), Words(Silent()), connections)
+    assert backup_parts(session).pool == session.pool
+    keys = VolumeKeys(Secret(bytes(64)), session.pool)
+    records = keys.records(mapping_name(session.pool, place, 1) for place in session.design.layout.places())
+    assert len(records) == 40 * 64
 
 
 def peak_kib() -> int:

@@ -40,13 +40,14 @@ def run(arguments: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     with session(arguments) as parts:
         if arguments.dry_run:
-            _show_preview(parts, preview_backup(_parts(parts), now))
+            _show_preview(parts, preview_backup(backup_parts(parts), now))
         else:
             _back_up(parts, now)
     return ExitCode.OK
 
 
-def _parts(session: Session) -> BackupParts:
+def backup_parts(session: Session) -> BackupParts:
+    """What the run works with, from the configuration; asks nobody yet."""
     from ec2zfs.runs.backup import BackupParts
 
     return BackupParts(
@@ -71,7 +72,7 @@ def _back_up(session: Session, now: datetime) -> None:
     with session.lock():
         key = session.pool_key()
         try:
-            back_up(_parts(session), key, now, journal)
+            back_up(backup_parts(session), key, now, journal)
         finally:
             for warning in journal.replicated.warnings if journal.replicated else ():
                 session.output.warn(warning)
