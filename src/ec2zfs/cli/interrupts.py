@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PATIENCE = b"ec2zfs: ending in good order: locking and stopping. Once more leaves that undone.\n"
+PATIENCE = b"ec2zfs: ending in good order. Once more leaves undone what is still to be locked or stopped.\n"
 
 
 @contextmanager

@@ -44,8 +44,9 @@ Warnings and errors are JSON objects on stderr then: `{"event": "warning", "mess
 SIGNALS = """\
 ## Signals
 
-Ctrl-C (SIGINT), SIGTERM and SIGHUP end the work in good order: the pool is locked and the receiver stopped where the
-machine still answers. A second one during that says so and changes nothing; a third ends at once and leaves it undone.
+Ctrl-C (SIGINT), SIGTERM and SIGHUP end the work in good order: `backup`, and `pool create` when it started the
+receiver, lock the pool and stop the receiver where the machine still answers; after the others the receiver powers
+itself off in time. A second one during that says so and changes nothing; a third ends at once and leaves it undone.
 """
 
 

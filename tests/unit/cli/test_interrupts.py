@@ -67,7 +67,7 @@ def test_the_second_is_told_to_wait_and_the_cleanup_goes_on() -> None:
     watched.process.send_signal(signal.SIGINT)
     assert watched.process.stderr is not None
     assert watched.process.stderr.readline() == (
-        "ec2zfs: ending in good order: locking and stopping. Once more leaves that undone.\n"
+        "ec2zfs: ending in good order. Once more leaves undone what is still to be locked or stopped.\n"
     )
     assert watched.rest("done\n") == (["clean", "ended"], "")
 
