@@ -158,7 +158,7 @@ class WorldTransport:
     """
 
     hook: Callable[[str], object] = unheard
-    break_at: dict[int, Exception] = field(default_factory=dict)
+    break_at: dict[int, BaseException] = field(default_factory=dict)
     carried: list[str] = field(default_factory=list)
     number: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 

@@ -1,5 +1,5 @@
 """Carries out the plan of one dataset: stream by stream, each checked by GUID, with a fresh look and a fresh plan after
-whatever was not foreseen.
+whatever was not foreseen. A connection that was lost is opened again, and the stream goes on where it was cut.
 
 It drops partial state only when the token is still the one that was judged. It never rolls back, and never destroys a
 snapshot.
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from ec2zfs.errors import CommandFailed, Ec2zfsError, ReplicationConflict
+from ec2zfs.errors import CommandFailed, Ec2zfsError, HostError, HostKeyChanged, HostKeyUnknown, ReplicationConflict
 from ec2zfs.execute.progress import Progress
 from ec2zfs.execute.replication_report import Sent
 from ec2zfs.execute.replication_state import with_token
@@ -24,7 +24,8 @@ from ec2zfs.tools.zfs_streams import busy, meaning, receive_command, send_comman
 from ec2zfs.transport.transport import Transport
 
 SETBACKS = 5
-"""Failures of one dataset after which it is given up for this run; the pauses for a busy one add up to 62 s."""
+"""Failures of one dataset after which it is given up for this run; also losses of a connection without a byte between.
+The pauses for a busy dataset, or a host that does not answer, add up to 62 s."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class ReplicaRun:
     sent: list[Sent] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     setbacks: int = 0
+    losses: int = 0
     doubted: str = ""
 
     def run(self) -> None:
@@ -59,6 +61,9 @@ class ReplicaRun:
                 self._do(step)
             except CommandFailed as error:
                 self.plan = self._plan_after(step, error)
+                continue
+            except HostError as error:
+                self.plan = self._plan_after_loss(error)
                 continue
             foreseen = not isinstance(step, Resume | DropPartial)
             self.plan = replace(self.plan, steps=self.plan.steps[1:]) if foreseen else self._new_plan()
@@ -79,6 +84,7 @@ class ReplicaRun:
 
         def heard(amount: int) -> None:
             moved[0] += amount
+            self.losses = 0
             self.meter(amount)
 
         sender = Stage(self.ends.site, send_command(step))
@@ -130,6 +136,22 @@ class ReplicaRun:
         if step in fresh.steps[:2]:
             raise error
         return fresh
+
+    def _plan_after_loss(self, error: HostError) -> DatasetPlan:
+        """The plan once both hosts answer again; the loss itself when they do not, or must not be spoken to."""
+        lost = error
+        while True:
+            if isinstance(lost, HostKeyChanged | HostKeyUnknown):
+                raise lost
+            self.losses += 1
+            if self.losses > SETBACKS:
+                raise error
+            self.ends.progress.say(f"{lost} Trying again.")
+            self.ends.pause(2.0**self.losses)
+            try:
+                return self._new_plan()
+            except HostError as again:
+                lost = again
 
     def _doubt(self, step: Resume, error: CommandFailed) -> None:
         """A token that failed twice without a byte of progress is dropped; one whose program was killed is innocent."""

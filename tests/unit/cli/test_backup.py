@@ -131,7 +131,12 @@ def test_what_a_lost_receiver_had_been_sent_is_not_claimed_to_be_nothing(backup:
     whole = Controller(backup.day.copy())
     whole.back_up(datetime(2026, 11, 24, tzinfo=UTC))
     last = max(n for n, (_, name) in enumerate(whole.cut.calls, 1) if name == "stream: half way")
-    assert backup(cut=Cut(last, failure=HostError)) == ExitCode.HOST
+
+    def dies(name: str) -> HostError:
+        backup.day.dead = True
+        return HostError(name)
+
+    assert backup(cut=Cut(last, failure=dies)) == ExitCode.HOST
     assert backup.reports()[0]["bytes_sent"] is None
 
 

@@ -31,8 +31,8 @@ def rich_day() -> World:
     world.replicate()
     world.site.zfs.snapshot("tank", "three", 500)
     world.site.zfs.snapshot("tank/a", "three", 800)
-    world.transport.break_at[5] = HostError("gone")
-    with pytest.raises(HostError):
+    world.transport.break_at[5] = Killed("gone")
+    with pytest.raises(Killed):
         world.replicate()
     world.site.zfs.snapshot("tank", "four", 20)
     world.site.zfs.snapshot("tank/a/deep", "one", 90)

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from tests.fakes.fuse import Killed
 from tests.fakes.zfs_world import ZfsHost
 from tests.unit.replication.world import TANK, World
 
-from ec2zfs.errors import CommandFailed, ConfigurationError, HostError, NoSpace, Refused, ReplicationConflict
+from ec2zfs.errors import (
+    CommandFailed,
+    ConfigurationError,
+    HostError,
+    HostKeyChanged,
+    NoSpace,
+    Refused,
+    ReplicationConflict,
+    ReplicationIncomplete,
+)
 from ec2zfs.execute.replication import preview
 from ec2zfs.model.source import Source
 
@@ -128,7 +138,7 @@ def test_several_failures_are_told_together() -> None:
     world.replicate()
     for name in ("tank", "tank/home"):
         world.receiver.zfs.datasets[f"cloud/{name}"].written = 5
-    with pytest.raises(ReplicationConflict, match=r"2 of 2 datasets were not replicated\. tank: .* tank/home: "):
+    with pytest.raises(ReplicationIncomplete, match=r"2 of 2 datasets were not replicated\. tank: .* tank/home: "):
         world.replicate().raise_for_errors()
 
 
@@ -163,24 +173,56 @@ def test_a_broken_stream_goes_on_where_it_broke_in_the_same_run() -> None:
     assert world.copies() == {"tank": ["one"]}
 
 
-def test_a_lost_host_ends_the_run_and_the_next_one_resumes() -> None:
+def test_a_lost_connection_is_opened_again_and_the_stream_goes_on() -> None:
+    world = World()
+    for name, size in (("one", 1000), ("two", 600)):
+        world.site.zfs.snapshot("tank", name, size)
+    world.transport.break_at = {1: HostError("a short silence"), 2: HostError("another one")}
+    report = world.replicate()
+    assert (report.errors, report.bytes, world.pauses) == ((), 250 + 600, [2.0, 2.0])
+    assert world.copies() == {"tank": ["one", "two"]}
+
+
+def test_a_host_that_stays_lost_ends_the_run_and_the_next_one_resumes() -> None:
     world = World()
     for name, size in (("one", 1000), ("two", 600)):
         world.site.zfs.snapshot("tank", name, size)
     world.transport.break_at[2] = HostError("the receiver does not answer")
-    with pytest.raises(HostError):
+    world.transport.hook = lambda event: silence(world, event)
+    with pytest.raises(HostError, match="the receiver does not answer"):
         world.replicate()
+    assert sum(world.pauses) == 62
+    world.listen()
     assert world.copies() == {"tank": ["one"]}
     assert world.replicate().bytes == 300
     assert world.copies() == {"tank": ["one", "two"]}
+
+
+def silence(world: World, event: str) -> None:
+    """In the middle of the second stream the receiver dies."""
+
+    def unanswered(_: str) -> None:
+        raise HostError("no answer")
+
+    if event == "stream: half way" and world.receiver.zfs.datasets["cloud/tank"].snapshots:
+        world.receiver.hook = unanswered
+
+
+def test_a_host_with_another_key_is_not_tried_again() -> None:
+    world = World()
+    world.site.zfs.snapshot("tank", "one", 1000)
+    world.transport.break_at[1] = HostKeyChanged("another machine")
+    with pytest.raises(HostKeyChanged):
+        world.replicate()
+    assert world.pauses == []
 
 
 def test_a_token_that_fails_twice_is_dropped_and_the_stream_begun_again() -> None:
     world = World()
     world.site.zfs.snapshot("tank", "one", 1000)
     world.site.zfs.snapshot("tank", "two", 600)
-    world.transport.break_at[2] = HostError("gone")
-    with pytest.raises(HostError):
+    world.transport.break_at[2] = Killed("gone")
+    with pytest.raises(Killed):
         world.replicate()
     world.sent()
     partial = world.receiver.zfs.datasets["cloud/tank"].partial
@@ -201,8 +243,8 @@ def refuse_resumed(world: World, event: str) -> None:
 def test_a_resumed_stream_whose_program_was_killed_is_not_dropped() -> None:
     world = World()
     world.site.zfs.snapshot("tank", "one", 1000)
-    world.transport.break_at[1] = HostError("gone")
-    with pytest.raises(HostError):
+    world.transport.break_at[1] = Killed("gone")
+    with pytest.raises(Killed):
         world.replicate()
 
     def kill(event: str) -> None:
@@ -272,8 +314,8 @@ def test_a_snapshot_destroyed_after_planning_is_planned_around() -> None:
 def test_a_partial_stream_other_than_the_one_that_was_judged_is_not_dropped() -> None:
     world = World()
     world.site.zfs.snapshot("tank", "one", 1000)
-    world.transport.break_at[1] = HostError("gone")
-    with pytest.raises(HostError):
+    world.transport.break_at[1] = Killed("gone")
+    with pytest.raises(Killed):
         world.replicate()
     world.site.zfs.destroy_snapshot("tank@one")
     world.site.zfs.snapshot("tank", "new", 1000)
