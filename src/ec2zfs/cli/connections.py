@@ -14,6 +14,7 @@ from ec2zfs.cloud.instance_types import instance_type
 from ec2zfs.cloud.instances import Instances
 from ec2zfs.cloud.key_pairs import ensure_key_pair, key_pair_name
 from ec2zfs.cloud.security_groups import SecurityGroup
+from ec2zfs.cloud.subnets import described_subnet
 from ec2zfs.execute.controller_address import allowed_range
 from ec2zfs.execute.progress import Progress
 from ec2zfs.execute.receiver import Access, Connection, Receiver, ReceiverCloud, ReceiverTerms
@@ -58,7 +59,7 @@ def site(configuration: Configuration) -> Iterator[Host]:
 
 def receiver(configuration: Configuration, ec2: EC2Client, progress: Progress, connections: ExitStack) -> Receiver:
     """The receiver that the configuration asks for; `connections` ends those to it, and then closes its group."""
-    section, pool = configuration.receiver, configuration.pool.name
+    section, pool, subnet = configuration.receiver, configuration.pool.name, configuration.receiver.subnet_id
 
     def connect(instance: Instance) -> Connection:
         connection = connection_to(configuration, instance)
@@ -68,18 +69,19 @@ def receiver(configuration: Configuration, ec2: EC2Client, progress: Progress, c
     wanted = WantedReceiver(pool, section.instance_type, configuration.aws.zone, section.market)
     cloud = ReceiverCloud(
         instances=Instances(ec2, pool),
-        security_group=SecurityGroup(ec2, pool, section.subnet_id),
+        security_group=SecurityGroup(ec2, pool, subnet),
         instance_type=lambda: instance_type(ec2, section.instance_type),
         image=lambda: find_image(ec2, section.image),
         key_pair=lambda: ensure_key_pair(ec2, pool, ensure_keypair(configuration.receiver_key)),
         key_name=lambda: _key_name(configuration),
+        subnet_zone=lambda: described_subnet(ec2, subnet)["AvailabilityZone"] if subnet else None,
     )
     access = Access(
         known_hosts=KnownHosts(configuration.known_hosts) if section.connection == "ssh" else None,
         connect=connect,
         allowed_range=lambda: allowed_range(section.allow_from),
     )
-    terms = ReceiverTerms(wanted, section.subnet_id, section.ssh_port, section.dead_man_minutes)
+    terms = ReceiverTerms(wanted, subnet, section.ssh_port, section.dead_man_minutes)
     made = Receiver(terms, cloud, access, progress)
     connections.callback(made.leave)
     return made

@@ -12,6 +12,7 @@ from ec2zfs.cloud import tags
 from ec2zfs.cloud.errors import aws_errors
 from ec2zfs.cloud.patience import Patience
 from ec2zfs.cloud.protocols import Ingress
+from ec2zfs.cloud.subnets import described_subnet
 from ec2zfs.errors import CloudError, Refused
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class SecurityGroup:
     @aws_errors()
     def _vpc(self) -> str:
         if self._subnet_id:
-            return self._ec2.describe_subnets(SubnetIds=[self._subnet_id])["Subnets"][0]["VpcId"]
+            return described_subnet(self._ec2, self._subnet_id)["VpcId"]
         found = self._ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
         if not found:
             raise CloudError("The account has no default VPC in this region.", hint="Set receiver.subnet_id.")

@@ -40,6 +40,7 @@ from ec2zfs.plan.receiver import (
     TerminateInstance,
     UseRunning,
     WantedReceiver,
+    check_subnet,
     check_type,
     plan_start,
     plan_stop,
@@ -84,6 +85,7 @@ class Receiver:
         actions = plan_start(self._observed(), self._wanted())
         if any(isinstance(action, RunInstance) for action in actions):
             check_type(self._cloud.instance_type(), self._cloud.image().architecture)
+            check_subnet(self._cloud.subnet_zone(), self._terms.wanted.zone)
         return actions
 
     def stopping(self) -> tuple[ReceiverAction, ...]:

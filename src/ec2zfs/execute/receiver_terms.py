@@ -37,6 +37,7 @@ class ReceiverCloud:
     """The cloud's side. The functions are called only when their answer is needed: each is an API call or two.
 
     `key_pair` makes our ssh key known to EC2 and returns its name there; `key_name` is that name, and changes nothing.
+    `subnet_zone` is the zone of the subnet that is configured, None when none is.
     """
 
     instances: InstancesApi
@@ -45,6 +46,7 @@ class ReceiverCloud:
     image: Callable[[], Image]
     key_pair: Callable[[], str]
     key_name: Callable[[], str]
+    subnet_zone: Callable[[], str | None] = lambda: None
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,15 @@ def check_type(instance_type: InstanceType, image_architecture: str) -> None:
         )
 
 
+def check_subnet(zone: str | None, wanted: str) -> None:
+    """Refuse a subnet in another zone than the volumes', where a receiver could not have them; None is no subnet."""
+    if zone not in (None, wanted):
+        raise Refused(
+            f"receiver.subnet_id is in {zone}, but the volumes are in {wanted} (aws.zone).",
+            hint=f"Name a subnet in {wanted}, or leave receiver.subnet_id out for the default one.",
+        )
+
+
 def plan_start(observed: Sequence[Instance], wanted: WantedReceiver) -> tuple[ReceiverAction, ...]:
     """The actions after which one receiver of the pool is up, in order; the last one names it.
 

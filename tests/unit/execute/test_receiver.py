@@ -41,6 +41,7 @@ class World:
         self.known_hosts = KnownHosts(directory / "known_hosts")
         self.wanted = WantedReceiver("cloud", "m7g.medium", "us-east-1a", market)
         self.type = InstanceType("m7g.medium", 4096, 27, True, "arm64")
+        self.subnet_zone: str | None = None
         self.facts = dict(FACTS)
         self.machines: list[Machine] = []
         self.next_machine: dict[str, object] = {}
@@ -60,6 +61,7 @@ class World:
             image=lambda: Image("ami-1", "debian", "arm64", "/dev/xvda", 8),
             key_pair=lambda: "key-1",
             key_name=lambda: "key-1",
+            subnet_zone=lambda: self.subnet_zone,
         )
         terms = ReceiverTerms(self.wanted, None, 22, 30)
         access = Access(self.known_hosts, self.connect, lambda: "203.0.113.9/32")
@@ -222,6 +224,13 @@ def test_a_machine_on_which_the_pool_would_not_be_safe(case: str, world: World) 
 def test_a_type_that_does_not_fit_is_refused_before_anything_is_asked_of_ec2(world: World) -> None:
     world.type = replace(world.type, memory_mib=2048)
     with pytest.raises(Refused, match="needs at least 4 GiB"):
+        world.receiver().start()
+    assert (world.ec2.calls, world.group.history) == ([], [])
+
+
+def test_a_subnet_in_another_zone_is_refused_before_anything_is_asked_of_ec2(world: World) -> None:
+    world.subnet_zone = "us-east-1f"
+    with pytest.raises(Refused, match=r"receiver.subnet_id is in us-east-1f, but the volumes are in us-east-1a"):
         world.receiver().start()
     assert (world.ec2.calls, world.group.history) == ([], [])
 
