@@ -133,14 +133,11 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _ssh(arguments: argparse.Namespace) -> int:
-    import os
-
     from ec2zfs.lab.laboratory import running
-    from ec2zfs.lab.login import login_argv
+    from ec2zfs.lab.login import log_in
 
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
-    argv = login_argv(running(_directory(arguments)), arguments.machine, command)
-    os.execvp(argv[0], argv)  # noqa: S606 - an argv list, without a shell
+    log_in(running(_directory(arguments)), arguments.machine, command)
 
 
 def _down(arguments: argparse.Namespace) -> int:

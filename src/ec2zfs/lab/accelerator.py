@@ -59,6 +59,8 @@ def qemu_version() -> str:
 def trial_command(image: Image) -> list[str]:
     """A guest without disks, which panics after its first process and then ends; its console is its output."""
     return [
+        # One that hangs would outlive us for ever when we are killed.
+        *("setpriv", "--pdeathsig", "KILL"),
         *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
         *("-machine", "q35", *Accelerator("kvm").argv(), "-smp", "2", "-m", "512", "-serial", "stdio"),
         *("-kernel", str(image.vmlinuz), "-initrd", str(image.initrd)),

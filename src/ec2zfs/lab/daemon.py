@@ -1,7 +1,8 @@
 """The lab's background process: the API, the machine room and the site, from `up` until it is told to end.
 
 Started by `laboratory.up` as `python -m ec2zfs.lab.daemon DIRECTORY OPTIONS`; it puts itself into the background. All
-its files are in its directory, all its sockets on 127.0.0.0/8. On SIGTERM it ends its machines and removes them.
+its files are in its directory, all its sockets on 127.0.0.0/8. On SIGTERM it ends its machines and removes them. When
+its owner ends, whatever way, it does the same and removes its directory too.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -22,6 +24,7 @@ from types import FrameType
 from ec2zfs.lab.configuration import write_configuration
 from ec2zfs.lab.description import RECEIVER_USER, LabDescription, SiteAccess, write
 from ec2zfs.lab.hypervisor import Hardware, Hypervisor
+from ec2zfs.lab.laboratory import clear
 from ec2zfs.lab.site import Site, raise_site
 
 log = logging.getLogger(__name__)
@@ -31,7 +34,8 @@ log = logging.getLogger(__name__)
 class Options:
     """How a lab is to be. `memory_mib`: of each machine; `call_seconds`: the time of every API call; `site`: have one.
 
-    `state_seconds`: the least time of each change of state in EC2; `region`: which one it plays.
+    `state_seconds`: the least time of each change of state in EC2; `region`: which one it plays. `owner_pid`: the
+    process with which the lab goes down, even when that is killed; None: it stays until it is taken down.
     """
 
     region: str = "us-east-1"
@@ -39,17 +43,57 @@ class Options:
     call_seconds: float = 0.0
     state_seconds: float = 0.3
     site: bool = True
+    owner_pid: int | None = None
+
+
+class _Ending:
+    """What the daemon waits for: a signal, or the end of its owner, which makes it `orphaned`."""
+
+    def __init__(self) -> None:
+        self.told = threading.Event()
+        self.orphaned = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._hear)
+
+    def follow(self, owner_pid: int) -> None:
+        """Be told when the process ends, or at once when there is none."""
+        try:
+            # Held from now on, so that nobody who gets the number later is taken for the owner.
+            handle = os.pidfd_open(owner_pid)
+        except ProcessLookupError:
+            self._orphan()
+        else:
+            threading.Thread(target=self._watch, args=(handle,), name="owner", daemon=True).start()
+
+    def _watch(self, handle: int) -> None:
+        ended = select.poll()
+        ended.register(handle, select.POLLIN)
+        ended.poll()
+        self._orphan()
+
+    def _orphan(self) -> None:
+        log.info("The owner of this lab has ended")
+        self.orphaned = True
+        self.told.set()
+
+    def _hear(self, _signal: int, _frame: FrameType | None) -> None:
+        self.told.set()
 
 
 def main(directory: Path, options: Options) -> int:
-    """Serve until SIGTERM or SIGINT; the exit code."""
-    told_to_end = threading.Event()
+    """Serve until SIGTERM, SIGINT or the end of the owner; the exit code."""
+    ending = _Ending()
+    if options.owner_pid is not None:
+        ending.follow(options.owner_pid)
+    try:
+        _stand(directory, options, ending.told)
+    finally:
+        if ending.orphaned:
+            clear(directory)
+    return 0
 
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        told_to_end.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+def _stand(directory: Path, options: Options, told_to_end: threading.Event) -> None:
     with ExitStack() as stack:
         room = Hypervisor(directory, Hardware(memory_mib=options.memory_mib))
         stack.callback(room.close)
@@ -60,13 +104,12 @@ def main(directory: Path, options: Options) -> int:
         lab = _serve(stack, room, directory, options)
         if not _awaited(site, told_to_end):
             room.close()
-            return 0
+            return
         lab = _described(lab, site.result() if site else None)
         write_configuration(lab)
         write(directory, lab)
         _say(directory, "The lab is up")
         told_to_end.wait()
-    return 0
 
 
 def _serve(stack: ExitStack, room: Hypervisor, directory: Path, options: Options) -> LabDescription:

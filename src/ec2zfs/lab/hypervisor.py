@@ -56,6 +56,8 @@ class Hypervisor:
         self.directory = directory
         self._hardware = hardware
         self._make = make
+        # Guards both maps, which every transition's thread changes. Never held while a machine is asked for anything.
+        self._lock = threading.Lock()
         self._places: dict[str, _Place] = {}
         self._attached: dict[str, str] = {}
         self._ended: Callable[[str], None] | None = None
@@ -77,22 +79,22 @@ class Hypervisor:
         metadata = MetadataServer(facts)
         home, hardware = self.directory / "machines" / name, self._hardware
         home.parent.mkdir(exist_ok=True)
-        machine = self._make(
-            MachineSpec(name, hardware.memory_mib, address, hardware.ssh_port, metadata.port, home),
-        )
-        place = self._places[name] = _Place(machine, metadata)
+        spec = MachineSpec(name, hardware.memory_mib, address, hardware.ssh_port, metadata.port, home)
         try:
-            machine.start(fresh=fresh)
+            place = _Place(self._make(spec), metadata)
+            self._enter(name, place)
+            place.machine.start(fresh=fresh)
+            self._keep(name, place)
         except BaseException:
             metadata.close()
             raise
-        place.wanted = True
-        return machine
+        return place.machine
 
     def stop(self, instance_id: str) -> None:
         """Press the power button and wait; kill the machine when it takes too long."""
-        place = self._places[instance_id]
-        place.wanted = False
+        with self._lock:
+            place = self._places[instance_id]
+            place.wanted = False
         place.machine.power_off()
         deadline = time.monotonic() + self._hardware.shutdown_seconds
         while place.machine.running() and time.monotonic() < deadline:
@@ -102,29 +104,32 @@ class Hypervisor:
 
     def reboot(self, instance_id: str) -> None:
         """Reboot the guest."""
-        self._places[instance_id].machine.reboot()
+        self._machine(instance_id).reboot()
 
     def kill(self, instance_id: str) -> None:
         """SIGKILL; the watcher sees the machine end."""
-        self._places[instance_id].machine.kill()
+        self._machine(instance_id).kill()
 
     def discard(self, instance_id: str) -> None:
         """End a machine and remove its files; volumes stay."""
-        place = self._places.pop(instance_id, None)
-        if place is None:
-            return
-        place.wanted = False
+        with self._lock:
+            place = self._places.pop(instance_id, None)
+            if place is None:
+                return
+            place.wanted = False
+            for volume_id in [volume for volume, owner in self._attached.items() if owner == instance_id]:
+                del self._attached[volume_id]
         place.machine.discard()
         place.metadata.close()
-        self._attached = {volume: owner for volume, owner in self._attached.items() if owner != instance_id}
 
     def connect_network(self, instance_id: str, *, up: bool) -> None:
         """Pull the cable, or plug it in."""
-        self._places[instance_id].machine.connect_network(up=up)
+        self._machine(instance_id).connect_network(up=up)
 
     def console(self, instance_id: str) -> str:
         """What the serial console printed; empty before the first start."""
-        place = self._places.get(instance_id)
+        with self._lock:
+            place = self._places.get(instance_id)
         return place.machine.console() if place else ""
 
     def create_volume(self, volume_id: str, size_gib: int) -> None:
@@ -141,7 +146,8 @@ class Hypervisor:
 
     def resize_volume(self, volume_id: str, size_gib: int) -> None:
         """Grow the file; a machine that has it sees the new size."""
-        owner = self._places.get(self._attached.get(volume_id, ""))
+        with self._lock:
+            owner = self._places.get(self._attached.get(volume_id, ""))
         if owner:
             owner.machine.resize(serial(volume_id), size_gib * GIB)
         else:
@@ -153,19 +159,23 @@ class Hypervisor:
 
     def attach(self, instance_id: str, volume_id: str) -> None:
         """Plug the file in under its serial number."""
-        self._places[instance_id].machine.attach(Disk(serial(volume_id), self._file(volume_id)))
-        self._attached[volume_id] = instance_id
+        self._machine(instance_id).attach(Disk(serial(volume_id), self._file(volume_id)))
+        with self._lock:
+            if instance_id in self._places:
+                self._attached[volume_id] = instance_id
 
     def detach(self, instance_id: str, volume_id: str) -> None:
         """Unplug it. `TimeoutError` when the guest does not let go."""
-        place = self._places.get(instance_id)
-        if place is None or self._attached.get(volume_id) != instance_id:
-            return
+        with self._lock:
+            place = self._places.get(instance_id)
+            if place is None or self._attached.get(volume_id) != instance_id:
+                return
         try:
             place.machine.detach(serial(volume_id))
         except MachineError as error:
             raise TimeoutError(str(error)) from error
-        del self._attached[volume_id]
+        with self._lock:
+            self._attached.pop(volume_id, None)
 
     @property
     def closed(self) -> bool:
@@ -173,23 +183,53 @@ class Hypervisor:
         return self._closing.is_set()
 
     def close(self) -> None:
-        """End every machine and remove its files; volumes stay until their directory goes."""
+        """End every machine and remove its files, those that start just now as well; volumes stay."""
         self._closing.set()
         self._watcher.join()
-        for name in tuple(self._places):
+        with self._lock:
+            names = tuple(self._places)
+        for name in names:
             self.discard(name)
+
+    def _enter(self, name: str, place: _Place) -> None:
+        with self._lock:
+            if self.closed:
+                raise MachineError(f"The lab's machine {name} does not start: the lab goes down.")
+            self._places[name] = place
+
+    def _keep(self, name: str, place: _Place) -> None:
+        with self._lock:
+            place.wanted = self._places.get(name) is place
+        if not place.wanted:
+            # Whoever discarded it may have found nothing to end yet.
+            place.machine.discard()
+            raise MachineError(f"The lab's machine {name} was discarded while it started.")
+
+    def _machine(self, name: str) -> Machine:
+        with self._lock:
+            return self._places[name].machine
 
     def _file(self, name: str) -> Path:
         return self.directory / "volumes" / f"{name}.raw"
 
     def _look_on(self) -> None:
         while not self._closing.wait(self._hardware.look_seconds):
-            for name, place in tuple(self._places.items()):
-                if place.wanted and not place.machine.running():
-                    place.wanted = False
-                    log.info("The machine %s has ended", name)
-                    if self._ended:
-                        self._ended(name)
+            with self._lock:
+                places = tuple(self._places.items())
+            for name, place in places:
+                try:
+                    self._look_at(name, place)
+                except Exception:
+                    log.exception("The look at the machine %s failed", name)
+
+    def _look_at(self, name: str, place: _Place) -> None:
+        if not place.wanted or place.machine.running():
+            return
+        with self._lock:
+            by_itself, place.wanted = place.wanted, False
+        if by_itself and self._ended:
+            log.info("The machine %s has ended", name)
+            self._ended(name)
 
 
 def serial(volume_id: str) -> str:

@@ -1,7 +1,7 @@
 """Brings the lab up and takes it down: one background process, its machines, and one directory.
 
-Ends only processes that /proc shows to be this directory's: the daemon by its command line, machines by theirs. What a
-killed daemon left behind is found by the same files and removed.
+Ends only processes that /proc shows to be this directory's: the daemon by its command line, machines by theirs, so that
+what a killed daemon left behind is found as well. Removes only a directory that a marker shows to be a lab's.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,12 +23,12 @@ from ec2zfs.errors import Ec2zfsError, Refused
 from ec2zfs.hosts.keypair import ensure_keypair
 from ec2zfs.lab.description import LabDescription, read
 from ec2zfs.lab.machines import process, warm
-from ec2zfs.lab.machines.qemu import Files
-from ec2zfs.lab.paths import cache_directory, private
+from ec2zfs.lab.paths import cache_directory, private, require_own
 
 if TYPE_CHECKING:
     from ec2zfs.lab.daemon import Options
 
+MARKER = ".ec2zfs-lab"
 UP_LIMIT = 600.0
 END_LIMIT = 90.0
 _POLL = 0.1
@@ -54,26 +54,40 @@ def running(directory: Path) -> LabDescription:
 def up(directory: Path, options: Options, say: Callable[[str], None]) -> LabDescription:
     """Bring the lab up and wait until it is; one that is up already is returned as it is. `say` hears each step.
 
-    Raises `Refused` when the image is not built, `LabFailed` when it does not come up.
+    Raises `Refused` when the image is not built or the directory is not a lab's, `LabFailed` when it does not come up.
     """
     _check_image()
     if daemon_pid(directory) is None:
         down(directory)
         private(directory)
+        (directory / MARKER).write_text("`ec2zfs lab down` removes this directory with all that is in it.\n")
         ensure_keypair(directory / "id_ed25519")
         _start(directory, options)
     return _await_up(directory, say)
 
 
 def down(directory: Path) -> None:
-    """End the daemon and every machine of the directory, and remove it. Nothing there is no error."""
-    if not directory.is_dir():
-        return
-    private(directory)
+    """End the daemon and every machine of the directory, and remove it. Nothing there is no error.
+
+    Raises `Refused`, and touches nothing, when the directory is not a lab's.
+    """
+    if directory.is_dir():
+        _require_lab(directory)
     _end_daemon(directory)
-    for machine in sorted((directory / "machines").glob("*")):
-        process.kill(Files(machine))
-    shutil.rmtree(directory)
+    clear(directory)
+
+
+def clear(directory: Path) -> None:
+    """Kill every machine of a lab's directory, and remove it. Its daemon has ended, or is who calls."""
+    process.kill_below(directory)
+    if directory.is_dir():
+        # The marker goes last: what remains when we are killed here must still be known as a lab's.
+        for entry in directory.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name != MARKER:
+                entry.unlink()
+        shutil.rmtree(directory)
     warm.sweep(cache_directory())
 
 
@@ -81,10 +95,22 @@ def daemon_pid(directory: Path) -> int | None:
     """The process id of the directory's daemon, None when it does not run."""
     try:
         number = int((directory / "daemon.pid").read_text())
-        words = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError, ValueError):
+    except (FileNotFoundError, ValueError):
         return None
-    return number if b"ec2zfs.lab.daemon" in words and os.fsencode(directory) in words else None
+    return number if _is_daemon(directory, process.command_line(number)) else None
+
+
+def _is_daemon(directory: Path, words: process.Words) -> bool:
+    return b"ec2zfs.lab.daemon" in words and os.fsencode(directory) in words
+
+
+def _require_lab(directory: Path) -> None:
+    require_own(directory)
+    if any(directory.iterdir()) and not (directory / MARKER).is_file():
+        raise Refused(
+            f"{directory} is not a lab's: it is not empty and has no file {MARKER}. Nothing in it was changed.",
+            hint="Name a directory that is empty or does not exist yet, or the one that `ec2zfs lab up` was given.",
+        )
 
 
 def _check_image() -> None:
@@ -133,18 +159,16 @@ def _lines(path: Path) -> list[str]:
 
 
 def _end_daemon(directory: Path) -> None:
-    for number, patience in ((signal.SIGTERM, END_LIMIT), (signal.SIGKILL, END_LIMIT)):
-        pid = daemon_pid(directory)
-        if pid is None:
-            return
-        with suppress(ProcessLookupError):
-            handle = os.pidfd_open(pid)
-            try:
-                if daemon_pid(directory) == pid:
-                    signal.pidfd_send_signal(handle, number)
-            finally:
-                os.close(handle)
-        deadline = time.monotonic() + patience
-        while daemon_pid(directory) is not None and time.monotonic() < deadline:
+    # Not by daemon.pid: a daemon whose starter was killed has none, nor has a child of it that is about to be a QEMU.
+    ours = partial(_is_daemon, directory)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in process.running(ours):
+            process.send(pid, number, ours)
+        deadline = time.monotonic() + END_LIMIT
+        while process.running(ours):
+            if time.monotonic() > deadline:
+                break
             time.sleep(_POLL)
+        else:
+            return
     raise LabFailed(f"The daemon of the lab in {directory} does not end.")

@@ -1,10 +1,12 @@
-"""How one logs in to a machine of a running lab: by ssh, its host key taken from its console. Starts nothing."""
+"""How one logs in to a machine of a running lab: by ssh, its host key taken from its console. Starts nothing else."""
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from ec2zfs.errors import HostError, Refused
 from ec2zfs.execute.host_keys import console_keys
@@ -21,6 +23,12 @@ def login_argv(lab: LabDescription, machine: str, command: Sequence[str]) -> lis
     words = [shlex.join(command)] if command else []
     terminal = "-T" if command else "-t"
     return ["ssh", terminal, *connection_options(target, Liveness()), "--", target.address, *words]
+
+
+def log_in(lab: LabDescription, machine: str, command: Sequence[str]) -> NoReturn:
+    """Become that ssh: its terminal, signals and exit code are the operator's. Raises as `login_argv` does."""
+    argv = login_argv(lab, machine, command)
+    os.execvp(argv[0], argv)  # noqa: S606 - an argv list, without a shell
 
 
 def _site(lab: LabDescription) -> SshTarget:

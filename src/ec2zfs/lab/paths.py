@@ -45,13 +45,18 @@ def private(directory: Path, mode: int = 0o700) -> Path:
     /var/tmp is everybody's: a directory that another user made in advance is refused.
     """
     directory.mkdir(mode=mode, parents=True, exist_ok=True)
+    require_own(directory)
+    directory.chmod(mode)
+    return directory
+
+
+def require_own(directory: Path) -> None:
+    """Raise `Refused` unless what stands there is a directory of this user and no link."""
     found = directory.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise Refused(
             f"{directory} exists and is not a directory of this user.", hint="Remove it, or name another directory."
         )
-    directory.chmod(mode)
-    return directory
 
 
 def socket_path(directory: Path, name: str) -> Path:

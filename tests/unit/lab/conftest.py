@@ -1,10 +1,13 @@
-"""A local EC2 without machines, and clients of it. The port stays the same, so that the clients can."""
+"""A local EC2 without machines, and clients of it; the port stays the same, so that they can. Impostors of QEMU."""
 
 from __future__ import annotations
 
 import socket
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 FAST = Times.uniform(0.01)
 Serve = Callable[..., LocalEc2]
+Impostor = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +46,28 @@ def serving(port: int) -> Iterator[Serve]:
             return stack.enter_context(serve(Settings(times=times, object_bytes=object_bytes), room, port))
 
         yield begin
+
+
+@pytest.fixture
+def impostor() -> Iterator[Impostor]:
+    """Processes that wait under QEMU's name, with words in their command line as it has them."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*words: str, name: str = "qemu-system-x86_64") -> subprocess.Popen[bytes]:
+        argv = [name, "-c", "read line", *words]
+        started.append(subprocess.Popen(argv, executable="/bin/sh", stdin=subprocess.PIPE))
+        until_executed(started[-1].pid, b"read line")
+        return started[-1]
+
+    yield start
+    for child in started:
+        child.kill()
+        child.communicate()
+
+
+def until_executed(pid: int, word: bytes) -> None:
+    while word not in Path(f"/proc/{pid}/cmdline").read_bytes():
+        time.sleep(0.005)
 
 
 @pytest.fixture

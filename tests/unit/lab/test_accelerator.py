@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.unit.lab.asking import until
 
 from ec2zfs.lab import accelerator as module
 from ec2zfs.lab.accelerator import accelerator, decide, trial_command
@@ -42,8 +49,33 @@ def test_what_a_trial_shows(console: str | None, kind: str) -> None:
 def test_the_trial_ends_by_itself_and_shows_its_console() -> None:
     argv = trial_command(Image(Path("/i"), "k", "6.1", "2.3.2", {}))
     assert "-no-reboot" in argv
+    assert argv[argv.index("KILL") + 1] == "qemu-system-x86_64"
     assert argv[argv.index("-accel") + 1] == "kvm"
     assert argv[argv.index("-serial") + 1] == "stdio"
+
+
+def test_a_trial_ends_with_who_made_it(tmp_path: Path) -> None:
+    """A QEMU that hangs, and a process that is killed while it tries it."""
+    hanging = tmp_path / "qemu-system-x86_64"
+    hanging.write_text(
+        f"#!/bin/sh\necho $$ > {tmp_path}/pid.new\nmv {tmp_path}/pid.new {tmp_path}/pid\nread line < {tmp_path}/never\n"
+    )
+    hanging.chmod(0o755)
+    os.mkfifo(tmp_path / "never")
+    tries = (
+        "from pathlib import Path; from ec2zfs.lab import accelerator; from ec2zfs.lab.image.build import Image; "
+        "accelerator._trial(Image(Path('/i'), 'k', '6.1', '2.3.2', {}))"
+    )
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    with subprocess.Popen([sys.executable, "-c", tries], env=environment) as trying:
+        until((tmp_path / "pid").exists)
+        qemu = os.pidfd_open(int((tmp_path / "pid").read_text()))
+        trying.kill()
+    ended = select.select([qemu], [], [], 5.0)[0]
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(qemu, signal.SIGKILL)
+    os.close(qemu)
+    assert ended
 
 
 @pytest.fixture

@@ -94,6 +94,26 @@ def test_the_environment_is_printed_for_eval(lab: LabDescription, capsys: pytest
     assert f"AWS_ENDPOINT_URL={lab.endpoint}" in [words[1] for words in exported]
 
 
+@pytest.mark.parametrize(
+    ("words", "machine", "command"),
+    [([], "site", []), (["i-1"], "i-1", []), (["site", "--", "zpool", "list"], "site", ["zpool", "list"])],
+)
+def test_one_logs_in(
+    lab: LabDescription, monkeypatch: pytest.MonkeyPatch, words: list[str], machine: str, command: list[str]
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("ec2zfs.lab.login.log_in", lambda *arguments: asked.append(arguments))
+    main(["lab", "ssh", *words])
+    assert asked == [(lab, machine, command)]
+
+
+def test_a_strangers_directory_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "letter").write_text("dear")
+    assert main(["lab", "down", "--directory", str(tmp_path)]) == ExitCode.REFUSED
+    assert f"{tmp_path} is not a lab's" in capsys.readouterr().err
+    assert (tmp_path / "letter").exists()
+
+
 def test_without_a_lab_it_is_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for verb in ("status", "env", "ssh"):
         assert main(["lab", verb, "--directory", str(tmp_path)]) == ExitCode.REFUSED

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -14,8 +15,8 @@ from ec2zfs.config import load
 from ec2zfs.errors import Refused
 from ec2zfs.lab.configuration import write_configuration
 from ec2zfs.lab.description import LabDescription, SiteAccess, read, write
-from ec2zfs.lab.laboratory import daemon_pid, described, down, running
-from ec2zfs.lab.login import login_argv
+from ec2zfs.lab.laboratory import MARKER, daemon_pid, described, down, running
+from ec2zfs.lab.login import log_in, login_argv
 
 
 @pytest.fixture
@@ -59,6 +60,16 @@ def test_one_logs_in_to_the_site_by_its_pinned_key(lab: LabDescription) -> None:
     assert argv[-3:] == ["--", "127.1.2.3", "zfs list 'tank/a b'"]
 
 
+def test_logging_in_is_becoming_ssh(lab: LabDescription, monkeypatch: pytest.MonkeyPatch) -> None:
+    def execute(program: str, argv: list[str]) -> NoReturn:
+        assert (program, argv) == ("ssh", login_argv(lab, "site", ["true"]))
+        raise SystemExit(7)
+
+    monkeypatch.setattr(os, "execvp", execute)
+    with pytest.raises(SystemExit, match="7"):
+        log_in(lab, "site", ["true"])
+
+
 def test_without_a_site_one_cannot(lab: LabDescription) -> None:
     with pytest.raises(Refused, match="no site"):
         login_argv(replace(lab, site=None), "site", [])
@@ -80,6 +91,7 @@ def test_taking_down_removes_the_directory_and_ends_no_stranger(tmp_path: Path) 
     directory = tmp_path / "lab"
     machine = directory / "machines" / "i-1"
     machine.mkdir(parents=True)
+    (directory / MARKER).touch()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
         for file in (directory / "daemon.pid", machine / "pid"):
             file.write_text(str(stranger.pid))

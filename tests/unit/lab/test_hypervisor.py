@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import threading
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from tests.unit.lab.fake_machine import FakeMachine
 from ec2zfs.lab.api.room import Order
 from ec2zfs.lab.hypervisor import GIB, Hardware, Hypervisor, serial
 from ec2zfs.lab.machines.machine import MachineSpec
+from ec2zfs.lab.machines.qmp import MachineError
 from ec2zfs.lab.metadata import TTL, InstanceFacts
 
 INSTANCE, VOLUME = "i-0123456789abcdef0", "vol-0123456789abcdef0"
@@ -94,6 +97,63 @@ def test_one_that_was_stopped_is_not(room: Room, machine: FakeMachine) -> None:
     assert room.ended == ["i-1"]
 
 
+def test_the_watcher_outlives_what_goes_wrong_in_it(room: Room, machine: FakeMachine) -> None:
+    told = threading.Event()
+
+    def broken(_name: str) -> None:
+        told.set()
+        raise OSError("nobody knows it")
+
+    room.hypervisor.watch(broken)
+    machine.kill()
+    assert told.wait(5.0)
+    room.hypervisor.watch(room.ended.append)
+    room.hypervisor.start(Order("i-1", "127.1.2.4", lambda: FACTS), fresh=True)
+    room.machines["i-1"].kill()
+    until(lambda: room.ended == ["i-1"])
+
+
+def test_the_end_of_the_site_is_no_instances_end(
+    room: Room, serving: Serve, ec2: EC2Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    serving(room=room.hypervisor)
+    instance = running(ec2)
+    room.hypervisor.boot("site", "127.1.2.5", lambda: FACTS, fresh=True)
+    room.machines["site"].kill()
+    until(lambda: not room.hypervisor._places["site"].wanted)
+    room.machines[instance].power_off()
+    until(lambda: state(ec2, instance) == "stopped")
+    assert "look at the machine" not in caplog.text
+
+
+def test_what_starts_while_the_room_closes_is_ended(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(FakeMachine):
+        def start(self, *, fresh: bool) -> None:
+            begun.set()
+            go_on.wait()
+            super().start(fresh=fresh)
+
+    room.hypervisor._make = lambda spec: room.machines.setdefault(spec.name, Slow(spec))
+    with ThreadPoolExecutor() as crew:
+        starting = crew.submit(room.hypervisor.start, ORDER, fresh=True)
+        begun.wait()
+        room.hypervisor.close()
+        go_on.set()
+        with pytest.raises(MachineError, match="discarded while it started"):
+            starting.result()
+    assert not room.machines[INSTANCE].running()
+
+
+def test_nothing_starts_in_a_room_that_is_closed(room: Room) -> None:
+    room.hypervisor.close()
+    with pytest.raises(MachineError, match="goes down"):
+        room.hypervisor.start(ORDER, fresh=True)
+    assert not room.machines[INSTANCE].running()
+
+
 def test_a_volume_is_a_sparse_file_of_its_size(room: Room, tmp_path: Path) -> None:
     room.hypervisor.create_volume(VOLUME, 500)
     file = (tmp_path / "volumes" / f"{VOLUME}.raw").stat()
@@ -145,6 +205,36 @@ def test_volumes_outlive_a_discarded_machine(room: Room, machine: FakeMachine, t
     assert (tmp_path / "volumes" / f"{VOLUME}.raw").exists()
     room.hypervisor.delete_volume(VOLUME)
     assert list((tmp_path / "volumes").iterdir()) == []
+
+
+def test_what_is_attached_while_a_machine_is_discarded_stays_known(room: Room, machine: FakeMachine) -> None:
+    room.hypervisor.start(Order("i-1", "127.1.2.4", lambda: FACTS), fresh=True)
+    room.hypervisor.create_volume(VOLUME, 1)
+    room.hypervisor.create_volume("vol-1", 1)
+    room.hypervisor.attach(INSTANCE, VOLUME)
+
+    class Meanwhile(str):
+        """An id: while it is looked for among the attached volumes (not the machines), another thread attaches one."""
+
+        compared = 0
+
+        def __eq__(self, other: object) -> bool:
+            self.compared += 1
+            if self.compared == 2:
+                attaching.start()
+                attaching.join(0.2)
+            return super().__eq__(other)
+
+        def __ne__(self, other: object) -> bool:
+            return not self == other
+
+        __hash__ = str.__hash__
+
+    attaching = threading.Thread(target=room.hypervisor.attach, args=("i-1", "vol-1"))
+    room.hypervisor.discard(Meanwhile(INSTANCE))
+    attaching.join()
+    room.hypervisor.detach("i-1", "vol-1")
+    assert room.machines["i-1"].plugged == {}
 
 
 def test_a_machine_that_does_not_start_leaves_no_server(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+import threading
 from pathlib import Path
 
 import pytest
+from tests.unit.lab.conftest import Impostor
 
 from ec2zfs.errors import Refused
 from ec2zfs.lab.machines import process
@@ -16,29 +18,7 @@ from ec2zfs.lab.machines.machine import Disk, Machine, MachineSpec
 from ec2zfs.lab.machines.qemu import Files
 from ec2zfs.lab.machines.qmp import MachineError
 
-Impostor = Callable[..., subprocess.Popen[bytes]]
 SERIAL = "vol0123456789abcdef0"
-
-
-@pytest.fixture
-def impostor() -> Iterator[Impostor]:
-    """Processes that sleep, with words in their command line as QEMU has them."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(*words: str) -> subprocess.Popen[bytes]:
-        started.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *words]))
-        until_executed(started[-1].pid)
-        return started[-1]
-
-    yield start
-    for child in started:
-        child.kill()
-        child.wait()
-
-
-def until_executed(pid: int) -> None:
-    while b"sleep" not in Path(f"/proc/{pid}/cmdline").read_bytes():
-        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -60,11 +40,18 @@ def test_the_process_of_this_directory_is_known_and_killed(tmp_path: Path, impos
     files.pid.write_text(f"{child.pid}\n")
     assert process.pid(files) == child.pid
     process.kill(files)
-    assert child.wait() == -9
+    assert child.wait(10) == -9
     assert process.pid(files) is None
 
 
-@pytest.mark.parametrize("words", [(), ("-pidfile", "/elsewhere/pid"), ("-name", "guest=i-0abc")])
+def test_one_that_has_not_written_its_pid_file_yet_is_killed(tmp_path: Path, impostor: Impostor) -> None:
+    files = Files(tmp_path)
+    child = impostor("-pidfile", str(files.pid))
+    process.kill(files)
+    assert child.wait(10) == -9
+
+
+@pytest.mark.parametrize("words", [(), ("-pidfile", "/elsewhere/pid"), ("-name", "guest=i-0abc"), ("-pidfile",)])
 def test_a_stranger_with_the_number_is_left_alone(tmp_path: Path, impostor: Impostor, words: tuple[str, ...]) -> None:
     files = Files(tmp_path)
     child = impostor(*words)
@@ -72,6 +59,52 @@ def test_a_stranger_with_the_number_is_left_alone(tmp_path: Path, impostor: Impo
     process.kill(files)
     assert process.pid(files) is None
     assert child.poll() is None
+
+
+def test_the_machines_below_a_directory_are_killed(tmp_path: Path, impostor: Impostor) -> None:
+    lab = tmp_path / "lab-1"
+    ours = [impostor("-pidfile", str(lab / "machines" / name / "pid")) for name in ("i-1", "i-2")]
+    others = [
+        impostor("-pidfile", str(tmp_path / "lab-10" / "pid")),
+        impostor("-kernel", str(lab / "vmlinuz")),
+        impostor("-pidfile", str(lab / "pid"), name="grep"),
+    ]
+    process.kill_below(lab)
+    assert [child.wait(10) for child in ours] == [-9, -9]
+    assert [child.poll() for child in others] == [None] * 3
+
+
+def test_the_processes_of_a_directory_name_it(tmp_path: Path, impostor: Impostor) -> None:
+    lab = tmp_path / "lab-1"
+    words = [("-pidfile", f"{lab}/pid"), (f"unix:{lab}/qmp,server=on",), (str(lab),), (f"{lab}0/pid",), ("other",)]
+    started = [impostor(*each).pid for each in words]
+    assert process.processes_of(lab) == sorted(started[:3])
+
+
+def test_who_asks_for_them_is_none_of_them_and_nor_is_who_started_it(tmp_path: Path) -> None:
+    asks = (
+        "import pathlib, sys; from ec2zfs.lab.machines.process import processes_of; "
+        "print(processes_of(pathlib.Path(sys.argv[1])))"
+    )
+    shell = ["sh", "-c", '"$0" -c "$1" "$2"; true', sys.executable, asks, str(tmp_path)]
+    assert subprocess.run(shell, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_the_user_is_asked_for_too(tmp_path: Path, impostor: Impostor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user can claim any path in a command line."""
+    child = impostor("-pidfile", str(tmp_path / "pid"))
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    process.kill_below(tmp_path)
+    assert child.poll() is None
+
+
+def test_a_signal_goes_only_to_who_is_still_wanted(impostor: Impostor) -> None:
+    child = impostor("first")
+    process.send(child.pid, signal.SIGKILL, lambda words: b"second" in words)
+    assert child.poll() is None
+    process.send(child.pid, signal.SIGKILL, lambda words: b"first" in words)
+    assert child.wait(10) == -9
+    process.send(child.pid, signal.SIGKILL, lambda _: True)
 
 
 def test_qemus_own_words_are_in_the_error(tmp_path: Path) -> None:
@@ -123,6 +156,17 @@ def test_a_machine_that_does_not_run(machine: Machine) -> None:
     machine.kill()
     machine.discard()
     machine.discard()
+    assert not machine.spec.directory.exists()
+
+
+def test_a_machine_is_not_discarded_under_who_starts_it(machine: Machine) -> None:
+    machine.spec.directory.mkdir()
+    with machine._locked():
+        discarding = threading.Thread(target=machine.discard)
+        discarding.start()
+        discarding.join(0.2)
+        assert machine.spec.directory.exists()
+    discarding.join()
     assert not machine.spec.directory.exists()
 
 

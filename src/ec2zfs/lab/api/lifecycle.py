@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+from moto.ec2.exceptions import InvalidInstanceIdError
 from moto.ec2.models.instances import Instance, InstanceState, StateReason
 
 from ec2zfs.lab.api.facts import instance_facts
@@ -113,7 +114,10 @@ class Lifecycle:
 
     def _ended(self, instance_id: str) -> None:
         with self._local.lock:
-            instance = self._local.instance(instance_id)
+            try:
+                instance = self._local.instance(instance_id)
+            except InvalidInstanceIdError:
+                return  # the site's machine is no instance
             reason = HOST if instance_id in self._dying else GUEST
             self._dying.discard(instance_id)
             if instance.state not in ("pending", "running"):

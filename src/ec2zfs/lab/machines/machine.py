@@ -15,7 +15,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -180,9 +180,11 @@ class Machine:
         self._tell("set_link", {"name": "nic", "up": up})
 
     def discard(self) -> None:
-        """Kill it and remove its files; the files of its disks stay."""
-        self.kill()
-        shutil.rmtree(self.spec.directory, ignore_errors=True)
+        """Kill it and remove its files; the files of its disks stay. A start in progress comes to its end first."""
+        self.kill()  # without the lock: who holds it may wait for this very QEMU
+        with suppress(FileNotFoundError), self._locked():
+            self.kill()
+            shutil.rmtree(self.spec.directory, ignore_errors=True)
 
     def _start_fresh(self) -> None:
         image = find(recipe(), self._cache)

@@ -1,23 +1,30 @@
-"""The QEMU process of one machine: started, recognised again, ended.
+"""The processes of a directory: a machine's QEMU started, recognised again, ended; and whatever else names it.
 
-A process is this machine's only when /proc says that its command line names this machine's directory: process ids are
-used again, and a stranger's process must never be ended.
+A process is a machine's only when /proc says that it is a QEMU with a pid file of that machine's directory: process ids
+are used again, and a stranger's process must never be ended. The command line is there before the pid file is written,
+so that a QEMU whose maker was killed in between is found as well.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ec2zfs.errors import MissingTool
 from ec2zfs.lab.machines.qemu import Files
 from ec2zfs.lab.machines.qmp import MachineError
 
+Words = list[bytes]
+"""A command line, as /proc has it."""
+
 START_LIMIT = 60.0
+DEATH_LIMIT = 10.0
 
 
 def launch(argv: Sequence[str], files: Files) -> None:
@@ -45,32 +52,96 @@ def pid(files: Files) -> int | None:
     """The process id of the machine's QEMU, or None when it does not run."""
     try:
         number = int(files.pid.read_text())
-        words = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError, ValueError):
+    except (FileNotFoundError, ValueError):
         return None
-    ours = [b"-pidfile", os.fsencode(files.pid)]
-    return number if any(words[place : place + 2] == ours for place in range(len(words))) else None
+    return number if _pid_file(command_line(number)) == files.pid else None
 
 
-def kill(files: Files, patience: float = 10.0) -> None:
-    """SIGKILL the machine's QEMU, if it runs, and wait until it is gone (at most `patience` seconds)."""
-    deadline = time.monotonic() + patience
-    number = pid(files)
-    if number is None:
-        return
-    # A handle on the process: between the look and the signal its number could become somebody else's.
+def kill(files: Files) -> None:
+    """SIGKILL the machine's QEMU, if it runs, and wait until it is gone (at most `DEATH_LIMIT` seconds)."""
+    _kill(lambda pid_file: pid_file == files.pid)
+
+
+def kill_below(directory: Path) -> None:
+    """SIGKILL every QEMU whose pid file lies, or will lie, below the directory, and wait until they are gone."""
+    _kill(lambda pid_file: directory in pid_file.parents)
+
+
+def processes_of(directory: Path) -> list[int]:
+    """This user's processes whose command line names the directory, or a path in it; not we, nor who started us."""
+    # Not /var/tmp/lab-10 for /var/tmp/lab-1.
+    name = re.compile(re.escape(os.fsencode(directory)) + rb"(?![\w.-])")
+    ours = _ancestors()
+    return [number for number in running(lambda words: any(map(name.search, words))) if number not in ours]
+
+
+def running(wanted: Callable[[Words], bool]) -> list[int]:
+    """This user's processes whose command lines are wanted."""
+    return sorted(number for number in _numbers() if wanted(command_line(number)))
+
+
+def command_line(number: int) -> Words:
+    """The words of a process's command line, none when it is gone or not ours to look at."""
     try:
+        return Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def send(number: int, signal_number: int, wanted: Callable[[Words], bool]) -> None:
+    """Send a signal to a process, if it is still wanted when we have a handle on it.
+
+    Between the look and the signal its number could become somebody else's.
+    """
+    with suppress(ProcessLookupError):
         handle = os.pidfd_open(number)
-    except ProcessLookupError:
-        return
-    try:
-        if pid(files) == number:
-            signal.pidfd_send_signal(handle, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    finally:
-        os.close(handle)
-    while pid(files) is not None:
+        try:
+            if wanted(command_line(number)):
+                signal.pidfd_send_signal(handle, signal_number)
+        finally:
+            os.close(handle)
+
+
+def _kill(ours: Callable[[Path], bool]) -> None:
+    def wanted(words: Words) -> bool:
+        pid_file = _pid_file(words)
+        return pid_file is not None and ours(pid_file)
+
+    deadline = time.monotonic() + DEATH_LIMIT
+    # Until none is found: one that goes to the background just now leaves a child that was not there at the first look.
+    while numbers := running(wanted):
         if time.monotonic() > deadline:
-            raise MachineError(f"QEMU (process {number}) of {files.directory} does not die.")
-        time.sleep(0.01)
+            raise MachineError(f"QEMU (process {numbers[0]}) does not die.")
+        for number in numbers:
+            send(number, signal.SIGKILL, wanted)
+        time.sleep(0.02)
+
+
+def _numbers() -> Iterator[int]:
+    """This user's processes: another's can claim any path in its command line."""
+    for entry in Path("/proc").iterdir():
+        with suppress(FileNotFoundError):  # it has just ended
+            if entry.name.isdigit() and entry.stat().st_uid == os.getuid():
+                yield int(entry.name)
+
+
+def _pid_file(words: Words) -> Path | None:
+    """The argument of -pidfile, when it is a QEMU's."""
+    # Whoever looks for one has the same words: grep, strace.
+    if b"-pidfile" not in words or not Path(os.fsdecode(words[0])).name.startswith("qemu-system-"):
+        return None
+    after = words[words.index(b"-pidfile") + 1 :]
+    return Path(os.fsdecode(after[0])) if after else None
+
+
+def _ancestors() -> set[int]:
+    """This process, the one that started it, and so on."""
+    found, number = set[int](), os.getpid()
+    while number:
+        found.add(number)
+        try:
+            # proc(5): the parent is the second field after the name, which stands in parentheses and may hold any.
+            number = int(Path(f"/proc/{number}/stat").read_bytes().rpartition(b")")[2].split()[1])
+        except OSError:
+            break
+    return found

@@ -101,15 +101,38 @@ def test_the_root_volume_of_a_running_instance_stays(local: LocalEc2, ec2: EC2Cl
 
 
 def test_a_guest_that_holds_on_makes_it_busy(serving: Serve, ec2: EC2Client) -> None:
-    class Holding(NoMachines):
-        def detach(self, instance_id: str, volume_id: str) -> None:
-            raise TimeoutError
-
-    serving(room=Holding())
+    room = _Holding()
+    serving(room=room)
     instance, data = running(ec2), available(ec2)
     attach(ec2, data, instance)
     ec2.detach_volume(VolumeId=data)
     until(lambda: attachment(ec2, data) == "busy")
+    assert ec2.detach_volume(VolumeId=data)["State"] == "busy"
+    room.holds = False
+    until(lambda: volume(ec2, data)["State"] == "available")
+    assert len(describe(ec2, instance)["BlockDeviceMappings"]) == 1
+
+
+def test_a_volume_is_not_busy_any_more_when_its_instance_is_gone(serving: Serve, ec2: EC2Client) -> None:
+    room = _Holding()
+    local = serving(room=room)
+    instance, data = running(ec2), available(ec2)
+    attach(ec2, data, instance)
+    ec2.detach_volume(VolumeId=data)
+    until(lambda: attachment(ec2, data) == "busy")
+    ec2.terminate_instances(InstanceIds=[instance])
+    until(lambda: volume(ec2, data)["State"] == "available")
+    assert local.transitions.settled(5.0)
+
+
+class _Holding(NoMachines):
+    """A room whose guests hold on to their disks as long as it `holds`."""
+
+    holds = True
+
+    def detach(self, instance_id: str, volume_id: str) -> None:
+        if self.holds:
+            raise TimeoutError
 
 
 def test_an_attach_that_hangs_can_be_taken_back(local: LocalEc2, ec2: EC2Client) -> None:

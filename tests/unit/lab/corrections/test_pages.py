@@ -1,10 +1,13 @@
+import secrets
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from mypy_boto3_ec2 import EC2Client
 from mypy_boto3_ec2.type_defs import DescribeVolumesResultTypeDef
-from tests.unit.lab.asking import Loose, create, launch, refused
+from tests.unit.lab.asking import IMAGE, Loose, available, create, launch, refused
 
+from ec2zfs.lab.api.corrections.pages import ACTIONS
 from ec2zfs.lab.api.local import LocalEc2
 
 
@@ -26,11 +29,72 @@ def test_without_a_limit_all_come_at_once(local: LocalEc2, ec2: EC2Client) -> No
     assert "NextToken" not in page
 
 
-def test_instances_come_in_pages(local: LocalEc2, ec2: EC2Client) -> None:
-    made = [launch(ec2) for _ in range(6)]
+def test_a_page_of_instances_counts_instances(local: LocalEc2, ec2: EC2Client) -> None:
+    wish: Any = {"InstanceType": "m7a.medium", "ImageId": IMAGE, "MinCount": 4, "MaxCount": 4}
+    made = [ec2.run_instances(**wish) for _ in range(2)]
     pages = list(ec2.get_paginator("describe_instances").paginate(PaginationConfig={"PageSize": 5}))
-    assert [len(page["Reservations"]) for page in pages] == [5, 1]
-    assert [r["Instances"][0]["InstanceId"] for page in pages for r in page["Reservations"]] == made
+    shown = [[(r["ReservationId"], len(r["Instances"])) for r in page["Reservations"]] for page in pages]
+    first, second = (reservation["ReservationId"] for reservation in made)
+    assert shown == [[(first, 4), (second, 1)], [(second, 3)]]
+    assert ec2.describe_instances()["Reservations"][1]["Instances"] == [
+        *pages[0]["Reservations"][1]["Instances"],
+        *pages[1]["Reservations"][0]["Instances"],
+    ]
+
+
+def modified(ec2: EC2Client) -> None:
+    ec2.modify_volume(VolumeId=available(ec2), Size=2)
+
+
+def snapshot(ec2: EC2Client) -> None:
+    ec2.create_snapshot(VolumeId=available(ec2))
+
+
+def spot(ec2: EC2Client) -> None:
+    launch(ec2, InstanceMarketOptions={"MarketType": "spot"})
+
+
+def image(ec2: EC2Client) -> None:
+    ec2.register_image(Name=secrets.token_hex(4))
+
+
+def security_group(ec2: EC2Client) -> None:
+    ec2.create_security_group(GroupName=secrets.token_hex(4), Description="one of many")
+
+
+# How one more of what an action describes is made.
+MAKERS: dict[str, Callable[[EC2Client], object]] = {
+    "describe_volumes": create,
+    "describe_volumes_modifications": modified,
+    "describe_instances": launch,
+    "describe_snapshots": snapshot,
+    "describe_spot_instance_requests": spot,
+    "describe_instance_types": lambda _: None,
+    "describe_images": image,
+    "describe_security_groups": security_group,
+}
+
+# Of instance types there are hundreds.
+WISHES: Loose = {"describe_instance_types": {"Filters": [{"Name": "instance-type", "Values": ["m7a.*"]}]}}
+
+
+def test_every_action_has_its_maker() -> None:
+    assert set(MAKERS) == set(ACTIONS)
+
+
+@pytest.mark.parametrize("action", MAKERS)
+def test_every_action_comes_in_pages(local: LocalEc2, ec2: EC2Client, action: str) -> None:
+    client: Loose = ec2
+    for _ in range(7):
+        MAKERS[action](ec2)
+    assert local.transitions.settled(5.0)
+    items, wish = ACTIONS[action].items, WISHES.get(action, {})
+    every = getattr(client, action)(**wish)[items]
+    pages = client.get_paginator(action).paginate(**wish, PaginationConfig={"PageSize": 5})
+    shown = [page[items] for page in pages]
+    assert [len(page) for page in shown[:-1]] == [5] * (len(shown) - 1)
+    assert len(shown) > 1
+    assert [each for page in shown for each in page] == every
 
 
 def test_what_comes_meanwhile_does_not_move_the_pages(local: LocalEc2, ec2: EC2Client) -> None:

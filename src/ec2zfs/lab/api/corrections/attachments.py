@@ -3,7 +3,7 @@
 Rule: AttachVolume leads through `attaching` to `attached`; refused when the volume is attached already (VolumeInUse),
 not available (IncorrectState), in another zone (InvalidVolume.ZoneMismatch), when the instance is neither running nor
 stopped (IncorrectState), or when the device name is taken. DetachVolume needs no InstanceId, leads through `detaching`
-to no attachment, and stays `busy` while the guest holds on to the disk. Source: fact 9, EC2 API reference, "Error
+to no attachment, and is `busy` as long as the guest holds on to the disk. Source: fact 9, EC2 API reference, "Error
 codes". moto attaches twice and across zones, at once, and fails with 500 without InstanceId.
 """
 
@@ -82,19 +82,27 @@ def _detach(local: LocalEc2, _proceed: Proceed, call: ActionCall) -> ActionResul
     if attachment.device == instance.root_device_name and instance.state != "stopped":
         refuse("OperationNotPermitted", f"Unable to detach root volume '{volume.id}' from instance '{instance.id}'")
     call.stop_if_dry_run()
-    if attachment.status != "detaching":
+    if attachment.status not in ("detaching", "busy"):
         _set_state(attachment, "detaching")
-        work = partial(_detached, local, volume, attachment)
-        local.transitions.after(local.settings.times.detach, volume.id, work)
+        _begin_to_detach(local, volume, attachment)
     return _answer(attachment)
 
 
+def _begin_to_detach(local: LocalEc2, volume: Volume, attachment: VolumeAttachment) -> None:
+    work = partial(_detached, local, volume, attachment)
+    local.transitions.after(local.settings.times.detach, volume.id, work)
+
+
 def _detached(local: LocalEc2, volume: Volume, attachment: VolumeAttachment) -> None:
+    with local.lock:
+        if volume.attachment is not attachment:
+            return
     try:
         local.room.detach(attachment.instance.id, volume.id)
     except TimeoutError:
         with local.lock:
             _set_state(attachment, "busy")
+        _begin_to_detach(local, volume, attachment)
         return
     with local.lock:
         if volume.attachment is attachment:

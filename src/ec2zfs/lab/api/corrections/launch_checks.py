@@ -1,9 +1,9 @@
 """RunInstances refuses what does not exist or does not fit together.
 
 Rule: an unknown image (InvalidAMIID.NotFound), key pair (InvalidKeyPair.NotFound) or instance type
-(InvalidInstanceType), and a type whose processor is not the image's, are refused. Machines here have their root volume
-only; it goes with its instance unless said otherwise. Source: EC2 API reference, "Error codes"; RunInstances' root
-volume follows the AMI's DeleteOnTermination. moto accepts all of them by default.
+(InvalidParameterValue), and a type whose processor is not the image's (InvalidParameterValue), are refused. Machines
+here have their root volume only; it goes with its instance unless said otherwise. Source: EC2 API reference, "Error
+codes"; RunInstances' root volume follows the AMI's DeleteOnTermination. moto accepts all of them by default.
 """
 
 from __future__ import annotations
