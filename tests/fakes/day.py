@@ -1,6 +1,6 @@
 """A whole world for the daily run: EC2, a receiver with the pool on its volumes, the site, all in memory.
 
-    day = Day()                            # the pool is made, the receiver rests
+    day = Day()                            # the pool is made, the receiver rests; made=False: there is nothing yet
     Controller(day).back_up(NOW)           # one process, once; the next one is another Controller
     Controller(day, Cut(call=7)).back_up(NOW)
 
@@ -39,11 +39,12 @@ from ec2zfs.hosts.host import Command, Host, Result, Stage
 from ec2zfs.hosts.known_hosts import KnownHosts
 from ec2zfs.hosts.secret import Secret
 from ec2zfs.model.instance import Instance, InstanceState, InstanceType, Market
+from ec2zfs.model.pool import PoolStatus
 from ec2zfs.model.source import Source
 from ec2zfs.model.volume import Volume
 from ec2zfs.plan.receiver import WantedReceiver
-from ec2zfs.plan.volumes import plan_creation
 from ec2zfs.runs.backup import BackupParts, back_up
+from ec2zfs.runs.creation import CreationParts, create_pool
 from ec2zfs.runs.stages import Journal
 
 T = TypeVar("T")
@@ -92,13 +93,16 @@ class Pins:
 class Day:
     """What there is outside of controllers. `dead`: the receiver answers nobody until it is switched off.
 
-    `market`, `zone` and `type` are what the configuration says of the receiver.
+    `market`, `zone` and `type` are what the configuration says of the receiver, `facts` what its system is like.
     """
 
-    def __init__(self, market: Market = Market.ON_DEMAND, machine: PoolHolder | None = None) -> None:
+    def __init__(
+        self, market: Market = Market.ON_DEMAND, machine: PoolHolder | None = None, *, made: bool = True
+    ) -> None:
         self.market = market
         self.zone = ZONE
         self.type = TYPE
+        self.facts = dict(FACTS)
         self.pins = Pins()
         self.ec2 = FakeInstances(unseen_looks=1)
         self.group = FakeSecurityGroup()
@@ -108,7 +112,8 @@ class Day:
         self.dead = False
         self.ec2.consoles = {f"i-{number:017x}": [console_with(KEY)] for number in range(1, 9)}
         self._make_datasets()
-        Controller(self).make_pool()
+        if made:
+            Controller(self).create_pool()
 
     @property
     def volumes(self) -> FakeVolumes:
@@ -256,7 +261,7 @@ class Controller:
             receiver=self.receiver,
             fleet=self.fleet,
             attach=self.attach,
-            cloud_pool=lambda host: CloudPool(host, design(PAIR)),
+            cloud_pool=self.cloud_pool,
             replicator=lambda host: Replicator(site, host, "cloud", self, Silent(), lambda _seconds: None),
         )
 
@@ -264,19 +269,23 @@ class Controller:
         """As the session's: what EC2 says of the configured type."""
         return self.outside("ec2 instance type", lambda: self.day.type)
 
+    def cloud_pool(self, host: Host) -> CloudPool:
+        """As the session's."""
+        return CloudPool(host, design(PAIR))
+
     def attach(self) -> list[Volume]:
         """As the session's: the pool's volumes, attached to the receiver that is up."""
         up = [each for each in self.receiver.status().instances if each.state is InstanceState.RUNNING]
         return self.fleet.attached(up[0], self.day.type)
 
-    def make_pool(self) -> None:
-        """Create volumes and pool, as the operator does once, and stop the receiver."""
-        host = self.receiver.start()
-        self.fleet.carry_out(plan_creation(wish(PAIR), []))
-        pool = CloudPool(host, design(PAIR))
-        pool.create(POOL_KEY, self.attach())
-        pool.lock()
-        self.receiver.stop()
+    def create_pool(self, key: Secret | None = POOL_KEY) -> PoolStatus:
+        """What the operator does once; like a session it ends with leaving the receiver."""
+        kinds = (design(PAIR), wish(PAIR), self.instance_type)
+        parts = CreationParts(*kinds, self.fleet, self.receiver, self.attach, self.cloud_pool)
+        try:
+            return create_pool(parts, key, self.journal)
+        finally:
+            self.receiver.leave()
 
     def carry(self, sender: Stage, receiver: Stage, meter: Callable[[int], None]) -> None:
         """As `Transport.carry`: three moments of every stream are calls."""
@@ -342,7 +351,7 @@ class ReceiverHost:
         self._id = instance.id
         self._controller = controller
         self._day = controller.day
-        self._system = Machine(self.name, FACTS, deaf=0)
+        self._system = Machine(self.name, self._day.facts, deaf=0)
 
     @property
     def zfs(self) -> ZfsHost:

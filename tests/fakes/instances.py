@@ -1,15 +1,17 @@
 """EC2's instances and security group in memory, for tests of what uses them: no clock, no threads, no chance.
 
 Time is the number of looks: each `instances()`, and each look of `await_state`, lets every pending state take one step.
+What passes for EC2 is told by tests/contract/test_instances.py and test_security_group.py.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from ec2zfs.cloud.protocols import Ingress, InstanceOrder
-from ec2zfs.errors import CloudError, NoCapacity
+from ec2zfs.errors import CloudError, NoCapacity, Refused
 from ec2zfs.model.instance import Instance, InstanceState, Market
 
 NEXT = {
@@ -17,6 +19,9 @@ NEXT = {
     InstanceState.STOPPING: InstanceState.STOPPED,
     InstanceState.SHUTTING_DOWN: InstanceState.TERMINATED,
 }
+_States = frozenset[InstanceState]
+_UP = frozenset({InstanceState.PENDING, InstanceState.RUNNING})
+_RESTING = frozenset({InstanceState.STOPPING, InstanceState.STOPPED})
 _ENDING = frozenset({InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED})
 FIRST_LAUNCH = datetime(2026, 11, 23, 2, 17, tzinfo=UTC)
 
@@ -66,12 +71,14 @@ class FakeInstances:
         seen = [each for each in self.all.values() if self._unseen.get(each.id, 0) <= 0]
         listed = [each for each in seen if each.state is not InstanceState.TERMINATED]
         self._step()
-        return sorted(listed, key=lambda each: each.launched, reverse=True)
+        return sorted(listed, key=lambda each: (each.launched, each.id), reverse=True)
 
     def run(self, order: InstanceOrder) -> Instance:
         """As `InstancesApi.run`."""
         self.calls.append(f"run {order.market}")
         self.orders.append(order)
+        if (size := len(order.user_data.encode())) > 16 * 1024:
+            raise Refused(f"The user data has {size} bytes.")
         if order.market in self.without_capacity:
             raise NoCapacity(f"no {order.market} capacity", code="InsufficientInstanceCapacity")
         for instance in self.all.values():
@@ -85,29 +92,30 @@ class FakeInstances:
 
     def start(self, instance_id: str) -> None:
         """As `InstancesApi.start`."""
-        self._ask("start", instance_id, InstanceState.PENDING, {InstanceState.STOPPED})
+        self._ask("start", instance_id, InstanceState.PENDING, frozenset({InstanceState.STOPPED}), _UP)
 
     def stop(self, instance_id: str) -> None:
         """As `InstancesApi.stop`."""
-        if self.all[instance_id].market is Market.SPOT:
+        if self._known(instance_id).market is Market.SPOT:
             raise CloudError("a one-time spot instance cannot be stopped", code="UnsupportedOperation")
-        self._ask("stop", instance_id, InstanceState.STOPPING, {InstanceState.RUNNING, InstanceState.STOPPING})
+        self._ask("stop", instance_id, InstanceState.STOPPING, frozenset({InstanceState.RUNNING}), _RESTING)
 
     def terminate(self, instance_id: str) -> None:
         """As `InstancesApi.terminate`."""
-        self._ask("terminate", instance_id, InstanceState.SHUTTING_DOWN, set(InstanceState))
+        if instance_id in self.all:
+            self._ask("terminate", instance_id, InstanceState.SHUTTING_DOWN, _UP | _RESTING, _ENDING)
 
     def await_state(self, instance_id: str, state: InstanceState, limit_seconds: float) -> Instance:
         """As `InstancesApi.await_state`; a look takes a second of the limit."""
+        last = "unknown to EC2"
         for _ in range(int(limit_seconds) + 1):
-            instance = self.all[instance_id]
-            if instance.state is state:
-                return instance
-            if state is InstanceState.RUNNING and instance.market in self.late_failures:
-                self._set(instance_id, InstanceState.TERMINATED)
-                raise NoCapacity(f"{instance_id} ended: no capacity", code="InsufficientInstanceCapacity")
+            if instance := self.all.get(instance_id):
+                last = instance.state
+                if instance.state is state:
+                    return instance
+                self._require_possible(instance, state)
             self._step()
-        raise CloudError(f"{instance_id} is not {state} after {limit_seconds:g} s", action="ec2:DescribeInstances")
+        raise CloudError(f"After {limit_seconds:g} s instance {instance_id} is {last}, not {state}.")
 
     def console_output(self, instance_id: str) -> str:
         """As `InstancesApi.console_output`."""
@@ -117,13 +125,30 @@ class FakeInstances:
 
     def remember_host_key(self, instance_id: str, key: str) -> None:
         """As `InstancesApi.remember_host_key`."""
-        self.all[instance_id] = replace(self.all[instance_id], host_key=key)
+        if len(key) > 256:
+            raise Refused(f"The host key of {instance_id} has {len(key)} characters; a tag holds 256.")
+        self.all[instance_id] = replace(self._known(instance_id), host_key=key)
 
-    def _ask(self, verb: str, id_: str, state: InstanceState, allowed: set[InstanceState]) -> None:
+    def _ask(self, verb: str, id_: str, state: InstanceState, before: _States, already: _States) -> None:
+        """Bring it from one of the states `before` into a state; success too in those to which that leads."""
         self.calls.append(f"{verb} {id_}")
-        if self.all[id_].state not in allowed:
-            raise CloudError(f"{id_} is {self.all[id_].state}", code="IncorrectInstanceState")
-        self._set(id_, state)
+        now = self._known(id_).state
+        if now not in before | already:
+            raise CloudError(f"{id_} is {now}", code="IncorrectInstanceState")
+        if now in before:
+            self._set(id_, state)
+
+    def _known(self, id_: str) -> Instance:
+        if id_ not in self.all:
+            raise CloudError(f"The instance {id_} does not exist.", code="InvalidInstanceID.NotFound")
+        return self.all[id_]
+
+    def _require_possible(self, instance: Instance, wanted: InstanceState) -> None:
+        if wanted is InstanceState.RUNNING and instance.market in self.late_failures:
+            self._set(instance.id, InstanceState.TERMINATED)
+            raise NoCapacity(f"{instance.id} ended: no capacity", code="InsufficientInstanceCapacity")
+        if instance.state in _ENDING and wanted is not InstanceState.TERMINATED:
+            raise CloudError(f"instance {instance.id} is {instance.state}")
 
     def _set(self, id_: str, state: InstanceState) -> None:
         address = "203.0.113.7" if state is InstanceState.RUNNING else ""
@@ -151,9 +176,13 @@ class FakeSecurityGroup:
 
     def open(self, cidr: str, port: int) -> bool:
         """As `SecurityGroupApi.open`."""
-        before, self.rules = self.rules, (Ingress(cidr, "tcp", port, port),)
+        network = ipaddress.ip_network(cidr, strict=False)
+        if network.prefixlen == 0:
+            raise Refused(f"{cidr} is everybody.")
+        wanted = Ingress(str(network), "tcp", port, port)
+        before, self.rules = self.rules, (wanted,)
         self.history.append(f"open {cidr} {port}")
-        return before != self.rules
+        return wanted not in before
 
     def close(self) -> None:
         """As `SecurityGroupApi.close`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 GUIDS = itertools.count(0x1000)
 
@@ -53,7 +53,7 @@ class Stream:
 
 @dataclass
 class FakeDataset:
-    """A file system or volume of the pool."""
+    """A file system or volume of the pool; `receiving` while a stream comes in."""
 
     guid: int
     kind: str = "filesystem"
@@ -63,6 +63,7 @@ class FakeDataset:
     properties: dict[str, str] = field(default_factory=dict)
     written: int = 0
     partial: tuple[Stream, int] | None = None
+    receiving: bool = False
 
     @property
     def token(self) -> str:
@@ -101,10 +102,13 @@ class Pool:
         if any(snap.name == name for snap in found.snapshots):
             raise ZfsSays(f"cannot create snapshot '{dataset}@{name}': dataset already exists")
         self.txg += 1
-        snap = Snap(name, next(GUIDS), self.txg, size, properties)
-        found.snapshots.append(snap)
+        return self._taken(found, name, size, properties)
+
+    def _taken(self, found: FakeDataset, name: str, size: int, properties: tuple[tuple[str, str], ...]) -> Snap:
+        """A snapshot in the transaction group that there is now."""
+        found.snapshots.append(Snap(name, next(GUIDS), self.txg, size, properties))
         found.written = 0
-        return snap
+        return found.snapshots[-1]
 
     def take(self, names: Sequence[str], properties: dict[str, str], recursive: bool) -> None:
         wanted = dict.fromkeys(
@@ -118,8 +122,9 @@ class Pool:
                 raise ZfsSays(
                     f"cannot create snapshot '{dataset}@{name}': dataset already exists\nno snapshots were created"
                 )
+        self.txg += 1
         for dataset, name in wanted:
-            self.snapshot(dataset, name, properties=tuple(properties.items()))
+            self._taken(self.find(dataset), name, 100, tuple(properties.items()))
 
     def bookmark(self, snapshot: str, bookmark: str) -> None:
         dataset, name = bookmark.split("#")
@@ -133,14 +138,20 @@ class Pool:
 
     def destroy_snapshot(self, snapshot: str) -> None:
         found, gone = self.find(snapshot.partition("@")[0]), self._entry(snapshot)
-        if gone is found.snapshots[-1]:
+        place = found.snapshots.index(gone)
+        del found.snapshots[place]
+        if place == len(found.snapshots):
             found.written += gone.size
-        found.snapshots.remove(gone)
+        else:
+            heir = found.snapshots[place]
+            found.snapshots[place] = replace(heir, size=heir.size + gone.size)
 
     def abort(self, name: str) -> None:
         found = self.find(name)
         if not found.partial:
             raise ZfsSays(f"'{name}' does not have any resumable receive state to abort")
+        if found.receiving:
+            raise ZfsSays(f"cannot destroy '{name}{'/%recv' if found.snapshots else ''}': dataset is busy")
         found.partial = None
         if not found.snapshots:
             del self.datasets[name]
@@ -151,7 +162,8 @@ class Pool:
         start = self._entry(base) if base else None
         if start and start.txg >= snap.txg:
             raise ZfsSays(f"cannot send '{to}': not an earlier snapshot from the same fs")
-        size = sum(other.size for other in found.snapshots if other.txg <= snap.txg) if not start else snap.size
+        since = start.txg if start else 0
+        size = sum(other.size for other in found.snapshots if since < other.txg <= snap.txg)
         return Stream(to, snap.guid, start.guid if start else 0, raw, found.encrypted, found.kind, size)
 
     def resumed(self, token: str) -> Stream:
@@ -183,7 +195,11 @@ class Pool:
             found = self.create(target, kind=stream.kind, encrypted=stream.encrypted, properties=properties)
         else:
             self._admit(target, found, stream)
-        found.partial = (stream, stream.offset)
+        found.partial, found.receiving = (stream, stream.offset), True
+
+    def receive_ends(self, target: str) -> None:
+        """The program that received is gone, whatever came of it."""
+        self.find(target).receiving = False
 
     def receive_upto(self, target: str, stream: Stream, upto: int) -> None:
         """Take in the stream up to there; all of it makes the snapshot."""
@@ -201,27 +217,27 @@ class Pool:
             found.snapshots.append(Snap(stream.name.split("@")[1], stream.to_guid, self.txg, stream.size))
 
     def _admit(self, target: str, found: FakeDataset, stream: Stream) -> None:
+        kind = "resume" if stream.resumed else "incremental" if stream.from_guid else "new filesystem"
+        if kind == "new filesystem":
+            raise ZfsSays(
+                f"cannot receive {kind} stream: destination '{target}' exists\nmust specify -F to overwrite it"
+            )
+        if found.receiving or (found.partial and not stream.resumed):
+            partial = f'destination {target} contains partially-complete state from "zfs receive -s".'
+            raise ZfsSays(f"cannot receive {kind} stream: {partial}")
         if stream.resumed:
             if not found.partial or (found.partial[0].to_guid, found.partial[1]) != (stream.to_guid, stream.offset):
                 raise ZfsSays("cannot receive resume stream: incompatible resume token")
             return
-        if found.partial:
-            raise ZfsSays(
-                f'cannot receive: destination {target} contains partially-complete state from "zfs receive -s".'
-            )
-        if not stream.from_guid:
-            raise ZfsSays(
-                f"cannot receive new filesystem stream: destination '{target}' exists\nmust specify -F to overwrite it"
-            )
         assert found.encrypted == stream.encrypted, "raw and plain streams are mixed"
-        if not found.snapshots or found.snapshots[-1].guid != stream.from_guid:
+        base = next((snap for snap in found.snapshots if snap.guid == stream.from_guid), None)
+        if not base:
             raise ZfsSays(
-                f"cannot receive incremental stream: most recent snapshot of {target} does not\n"
-                "match incremental source"
+                f"cannot receive {kind} stream: most recent snapshot of {target} does not\nmatch incremental source"
             )
-        if found.written:
+        if found.written or any(snap.size for snap in found.snapshots if snap.txg > base.txg):
             raise ZfsSays(
-                f"cannot receive incremental stream: destination {target} has been modified\nsince most recent snapshot"
+                f"cannot receive {kind} stream: destination {target} has been modified\nsince most recent snapshot"
             )
 
     def listing(self, names: Sequence[str], types: Sequence[str], columns: Sequence[str], depth: int | None) -> str:

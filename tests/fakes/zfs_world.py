@@ -166,7 +166,7 @@ class WorldTransport:
         assert isinstance(sender.host, ZfsHost)
         assert isinstance(receiver.host, ZfsHost)
         self.hook("stream: before")
-        failing = sender
+        failing, target = sender, ""
         try:
             stream = sender.host.stream(sender.command.argv)
             failing = receiver
@@ -180,6 +180,9 @@ class WorldTransport:
             receiver.host.zfs.receive_upto(target, stream, stream.size)
         except ZfsSays as refusal:
             raise failing.host.explain(failing.command, 1, str(refusal).encode()) from refusal
+        finally:
+            if target:
+                receiver.host.zfs.receive_ends(target)
         meter(stream.size - half)
         self.carried.append(shlex.join(sender.command.argv[2:]))
         self.hook("stream: after")

@@ -200,5 +200,5 @@ def _require_possible(described: InstanceTypeDef, wanted: InstanceState, seen: l
         return
     reason = described.get("StateReason", {})
     code = reason.get("Code", "").removeprefix("Server.").removeprefix("Client.")
-    said = f"instance {described['InstanceId']} is {state}: {reason.get('Message', 'nothing more')}"
+    said = f"instance {described['InstanceId']} is {state}: {reason.get('Message') or 'nothing more'}"
     raise capacity_error(code or "no reason", said, "ec2:DescribeInstances")

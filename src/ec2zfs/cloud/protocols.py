@@ -1,6 +1,6 @@
 """What executors need of the cloud, as protocols: kept by the classes beside this file and by the tests' fakes.
 
-Decides signatures alone; `tests/contract/test_volumes.py` says what they must mean.
+Decides signatures alone; `tests/contract/` says what they must mean, by one suite for each.
 """
 
 from __future__ import annotations

@@ -120,8 +120,8 @@ class Receiver:
             while actions and not isinstance(actions[0], AwaitStopped | AwaitTerminated):
                 self._carry_out(actions.pop(0))
         finally:
-            self._opened = False
             self._cloud.security_group.close()
+            self._opened = False
         for action in actions:
             self._carry_out(action)
         self._latest = None
@@ -157,9 +157,9 @@ class Receiver:
 
     def _close_group(self) -> None:
         """Close the group after a failure, or at the end, without hiding what failed first."""
-        self._opened = False
         try:
             self._cloud.security_group.close()
+            self._opened = False
         except Ec2zfsError as error:
             self._progress.say(f"The security group is still open to this controller: {error}")
 

@@ -103,7 +103,10 @@ def parse_token(text: str, lines: Iterable[str]) -> ResumeToken:
 
 def busy(error: CommandFailed) -> bool:
     """Whether the target is held by something that will end, such as the receive of a controller that just died."""
-    return bool(re.search(r"\bis busy\b|currently being received|already being received", error.stderr))
+    return bool(re.search(r"\bis busy\b|already being received|currently being received", error.stderr)) or (
+        # What OpenZFS makes of EBUSY where there is a token: a receive still runs (lib/libzfs/libzfs_sendrecv.c).
+        "cannot receive resume stream" in error.stderr and "contains partially-complete state" in error.stderr
+    )
 
 
 def meaning(error: CommandFailed, replica: Replica) -> Ec2zfsError:

@@ -7,86 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.fakes.day import POOL_KEY, SOURCES, Controller, Cut, Day
-from tests.fakes.pools import ZONE
+from tests.fakes.day import POOL_KEY, Controller, Cut
+from tests.unit.cli.backups import Backup
 
-from ec2zfs.cli import main
-from ec2zfs.cli.session import Session
 from ec2zfs.errors import ExitCode, HostError
-from ec2zfs.runs.lock import run_lock
-from ec2zfs.tools import volume_keys
-
-CONFIGURATION = """
-[aws]
-region = "eu-central-1"
-zone = "{zone}"
-[pool]
-name = "cloud"
-redundancy = "mirror"
-vdevs = 1
-volumes_per_vdev = 2
-[volumes]
-type = "gp3"
-size_gib = 1
-[receiver]
-image = "ami-00000000000000001"
-instance_type = "m7g.medium"
-[site]
-{sources}
-[pool_key]
-from = "command"
-command = ["printf", "%s", "{key}"]
-[paths]
-state = "{state}"
-{paths}
-"""
-
-
-class Backup:
-    """Runs `ec2zfs --json backup …` on a day, and keeps what it printed."""
-
-    def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        self.day = Day()
-        self.file, self.state = directory / "ec2zfs.toml", directory / "state"
-        self.capsys, self.monkeypatch = capsys, monkeypatch
-        self.configure()
-
-    def configure(self, paths: str = "") -> None:
-        sources = "\n".join(
-            f'[[source]]\ndataset = "{each.dataset}"\nrecursive = {str(each.recursive).lower()}' for each in SOURCES
-        )
-        values = {"zone": ZONE, "sources": sources, "key": POOL_KEY.reveal().decode(), "state": self.state}
-        self.file.write_text(CONFIGURATION.format(**values, paths=paths))
-
-    def __call__(self, *words: str, cut: Cut | None = None) -> int:
-        controller = Controller(self.day, cut)
-        parts = controller.parts()
-        for name in ("site", "receiver", "fleet"):
-            self.monkeypatch.setattr(Session, name, getattr(parts, name))
-        self.monkeypatch.setattr(Session, "attached_volumes", lambda _session: parts.attach())
-        self.monkeypatch.setattr(Session, "configured_type", lambda _session: parts.instance_type())
-        self.monkeypatch.setattr(Session, "replicator", lambda _session, host: parts.replicator(host))
-        status = main(["--config", str(self.file), "--json", "backup", *words])
-        self.printed = self.capsys.readouterr()
-        self.events = [json.loads(line) for line in self.printed.out.splitlines()]
-        self.errors = [json.loads(line) for line in self.printed.err.splitlines()]
-        return status
-
-    def reports(self) -> list[dict[str, object]]:
-        return [json.loads(path.read_text()) for path in sorted((self.state / "reports").iterdir())]
-
-    def told(self, event: str) -> dict[str, object]:
-        (found,) = (each for each in self.events if each["event"] == event)
-        return dict(found)
-
-    def require_rest(self) -> None:
-        assert (self.day.ec2.states(), self.day.group.rules) == ({"i-00000000000000001": "stopped"}, ())
-        assert (self.day.machine.imported, self.day.machine.mappings) == ([], [])
 
 
 @pytest.fixture
 def backup(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Backup:
-    monkeypatch.setattr(volume_keys, "_COST", 2)
     return Backup(tmp_path, capsys, monkeypatch)
 
 
@@ -144,13 +72,6 @@ def test_an_interrupted_run_is_reported_and_left_in_good_order(backup: Backup) -
     assert backup(cut=Cut(30, failure=KeyboardInterrupt)) == ExitCode.INTERRUPTED
     assert backup.reports()[0]["clean"] is False
     backup.require_rest()
-
-
-def test_one_run_at_a_time(backup: Backup) -> None:
-    before = backup.day.shown()
-    with run_lock(backup.state, "cloud"):
-        assert backup() == ExitCode.LOCKED
-    assert backup.day.shown() == before
 
 
 def test_a_price_table_that_is_wrong_is_told_before_the_run(backup: Backup, tmp_path: Path) -> None:

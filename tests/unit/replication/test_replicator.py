@@ -17,7 +17,8 @@ from ec2zfs.errors import (
     ReplicationConflict,
     ReplicationIncomplete,
 )
-from ec2zfs.execute.replication import preview
+from ec2zfs.execute.progress import Silent
+from ec2zfs.execute.replication import Replicator, preview
 from ec2zfs.model.source import Source
 
 
@@ -287,6 +288,28 @@ def test_a_target_that_stays_busy_is_given_up_with_its_own_words() -> None:
     with pytest.raises(CommandFailed, match="dataset is busy"):
         world.replicate().raise_for_errors()
     assert sum(world.pauses) == 62
+
+
+@pytest.mark.parametrize("names", [("one",), ("one", "two")], ids=["first copy", "increment"])
+def test_a_receive_that_outlived_its_controller_is_waited_for(names: tuple[str, ...]) -> None:
+    world = World()
+    for name in names:
+        world.replicate()
+        world.site.zfs.snapshot("tank", name, 1000)
+    world.sent()
+    stream = world.site.zfs.stream(f"tank@{names[-1]}", "tank@one" if len(names) > 1 else None, raw=False)
+    copy = world.receiver.zfs.datasets.get("cloud/tank") or world.receiver.zfs.create("cloud/tank")
+    copy.partial, copy.receiving = (stream, 500), True
+
+    def pause(seconds: float) -> None:
+        world.pauses.append(seconds)
+        copy.receiving = len(world.pauses) < 3
+
+    replicator = Replicator(world.site, world.receiver, "cloud", world.transport, Silent(), pause)
+    report = replicator.run(replicator.plan(replicator.observe(TANK)))
+    report.raise_for_errors()
+    assert (world.pauses, report.bytes) == ([2.0, 4.0, 8.0], 500)
+    assert not [argv for argv in world.receiver.commands if "-A" in argv]
 
 
 def test_children_wait_when_the_first_copy_of_their_parent_failed() -> None:

@@ -180,6 +180,14 @@ def test_failures_of_a_stream_have_a_meaning(said: str, kind: str, words: str) -
     [
         ("cannot receive incremental stream: dataset is busy", True),
         ("cannot receive resume stream: destination cloud/tank/home is busy", True),
+        (
+            'cannot receive resume stream: x contains partially-complete state from "zfs receive -s".',
+            True,
+        ),
+        (
+            'cannot receive incremental stream: x contains partially-complete state from "zfs receive -s".',
+            False,
+        ),
         ("cannot receive new filesystem stream: out of space", False),
         ("cannot open 'tank/busybox': dataset does not exist", False),
     ],

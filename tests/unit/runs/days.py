@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from tests.fakes.day import Controller, Cut, Day
 from tests.fakes.pool_machine import PoolMachine
+from tests.fakes.world import World
 
 from ec2zfs.errors import Ec2zfsError
+from ec2zfs.hosts.host import Command, Result
 from ec2zfs.model.instance import Market
 
 FIRST_DAY = datetime(2026, 11, 24, 2, 17, tzinfo=UTC)
@@ -17,6 +20,28 @@ LOCKING, STOPPING = "lock the pool", "stop the receiver"
 STAGES = ["snapshot", "start the receiver", "unlock the pool", "replicate", "check", LOCKING, STOPPING]
 ENDED = [(LOCKING, False), (STOPPING, False)]
 RESTING = {Market.ON_DEMAND: ["stopped"], Market.SPOT: []}
+
+
+class ScriptedMachine:
+    """The machine on which the scripts themselves run."""
+
+    def __init__(self, directory: Path) -> None:
+        self.world = World(directory)
+        self.volumes = self.world.volumes
+
+    @property
+    def mappings(self) -> list[str]:
+        return self.world.mappings
+
+    @property
+    def imported(self) -> list[str]:
+        return self.world.imported
+
+    def reboot(self) -> None:
+        self.world.reboot()
+
+    def run(self, command: Command) -> Result:
+        return self.world.host.run(command)
 
 
 def machine_of(day: Day) -> PoolMachine:
@@ -63,13 +88,20 @@ def ended(controller: Controller) -> Ec2zfsError | None:
     return None
 
 
-def runs_of(before: Day, cut: Callable[[int], Cut], *, only: Collection[str] = ()) -> Iterator[tuple[Day, Controller]]:
+def runs_of(
+    before: Day,
+    cut: Callable[[int], Cut],
+    *,
+    only: Collection[str] = (),
+    work: Callable[[Controller], object] = ended,
+) -> Iterator[tuple[Day, Controller]]:
     """A world of its own for each call that a run makes, with a controller to which something happens there.
 
-    `only`: the first words of the calls that are tried, such as `ec2` or `stream:`; all if there are none.
+    `only`: the first words of the calls that are tried, such as `ec2` or `stream:`; all if there are none. `work`: what
+    the run is, if it is not that of the first day.
     """
     whole = Controller(before.copy())
-    ended(whole)
+    work(whole)
     for number, (_, name) in enumerate(whole.cut.calls, 1):
         if not only or name.split()[0] in only:
             day = before.copy()

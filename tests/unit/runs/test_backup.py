@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from tests.fakes.day import POOL_KEY, Controller, Day
 from tests.fakes.pool_machine import PoolMachine
-from tests.fakes.world import World
 from tests.unit.runs.days import (
     ENDED,
     FIRST_DAY,
     NEXT_DAY,
     STAGES,
     STOPPING,
+    ScriptedMachine,
     living,
     machine_of,
     ran,
@@ -46,28 +46,6 @@ from ec2zfs.runs.preview import preview_backup
 @pytest.fixture
 def day() -> Day:
     return Day()
-
-
-class ScriptedMachine:
-    """The machine on which the scripts themselves run."""
-
-    def __init__(self, directory: Path) -> None:
-        self.world = World(directory)
-        self.volumes = self.world.volumes
-
-    @property
-    def mappings(self) -> list[str]:
-        return self.world.mappings
-
-    @property
-    def imported(self) -> list[str]:
-        return self.world.imported
-
-    def reboot(self) -> None:
-        self.world.reboot()
-
-    def run(self, command: Command) -> Result:
-        return self.world.host.run(command)
 
 
 @pytest.mark.parametrize("market", Market)

@@ -56,6 +56,7 @@ class Lifecycle:
     def stop(self, instance: Instance, reason: Reason = USER) -> None:
         """Begin to stop an instance."""
         set_state(instance, "stopping")
+        note(instance, reason)
         seconds = self._local.settings.times.instance_stop
         self._local.transitions.after(seconds, instance.id, partial(self._stop, instance, reason))
 
@@ -64,6 +65,7 @@ class Lifecycle:
         if instance.state in ("shutting-down", "terminated"):
             return
         set_state(instance, "shutting-down")
+        note(instance, reason)
         seconds = self._local.settings.times.instance_terminate
         self._local.transitions.after(seconds, instance.id, partial(self._terminate, instance, reason))
 

@@ -1,0 +1,52 @@
+"""The cases of zfs_suite.py on the ZFS of the tests' memory; tests/lab runs the same ones on OpenZFS itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from tests.contract.zfs_sides import MIB, Sides
+from tests.contract.zfs_suite import CASES, Case, named
+from tests.fakes.zfs_pool import Pool
+from tests.fakes.zfs_world import WorldTransport, ZfsHost
+
+
+@dataclass(frozen=True)
+class Imagined:
+    """`Hands` that change the two pools in memory."""
+
+    site: Pool
+    receiver: Pool
+
+    def create(self, dataset: str) -> None:
+        self.site.create(dataset)
+
+    def snapshot(self, snapshot: str, mib: int) -> None:
+        dataset, name = snapshot.split("@")
+        self.site.snapshot(dataset, name, mib * MIB)
+
+    def destroy(self, snapshot: str) -> None:
+        self.site.destroy_snapshot(snapshot)
+
+    def meddle(self, snapshot: str) -> None:
+        dataset, name = snapshot.split("@")
+        self.receiver.snapshot(dataset, name, self.receiver.find(dataset).written)
+
+    def write_to(self, copy: str) -> None:
+        self.receiver.find(copy).written += MIB
+
+    def leave_room(self, mib: int | None) -> None:
+        self.receiver.available = 1 << 40 if mib is None else mib * MIB
+
+
+@pytest.fixture
+def sides() -> Sides:
+    site, receiver = ZfsHost("site"), ZfsHost("receiver")
+    site.zfs.create("tank")
+    receiver.zfs.create("cloud")
+    return Sides(site, receiver, WorldTransport(), Imagined(site.zfs, receiver.zfs), "tank", "cloud/tank")
+
+
+@pytest.mark.parametrize("case", CASES, ids=named)
+def test_zfs_in_memory(case: Case, sides: Sides) -> None:
+    case(sides)

@@ -1,0 +1,64 @@
+"""OpenZFS itself keeps to the cases of tests/contract/zfs_suite.py, which the tests' memory keeps to as well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from tests.contract.zfs_sides import MIB, Sides
+from tests.contract.zfs_suite import CASES, Case, named
+from tests.lab.zfs_ends import NO_POOLS, POOLS, Ends, reached
+
+from ec2zfs.lab.description import LabDescription
+from ec2zfs.transport.ssh import SshTransport
+
+WRITE = 'mount -t zfs -o zfsutil "$1" /mnt/copy && echo x > /mnt/copy/x && umount /mnt/copy'
+
+
+@dataclass(frozen=True)
+class Real:
+    """`Hands` at the two pools of the lab's machine; what the copies stand below is `above`."""
+
+    ends: Ends
+    above: str
+
+    def create(self, dataset: str) -> None:
+        self.ends.zfs("create", dataset)
+
+    def snapshot(self, snapshot: str, mib: int) -> None:
+        dataset, name = snapshot.split("@")
+        self.ends.fill(dataset, name, mib)
+        self.ends.zfs("snapshot", snapshot)
+
+    def destroy(self, snapshot: str) -> None:
+        self.ends.zfs("destroy", snapshot)
+
+    def meddle(self, snapshot: str) -> None:
+        self.ends.zfs("snapshot", snapshot)
+
+    def write_to(self, copy: str) -> None:
+        self.ends.zfs("set", "readonly=off", copy)
+        self.ends.sh(WRITE, copy)
+
+    def leave_room(self, mib: int | None) -> None:
+        used = int(self.ends.value(self.above, "used"))
+        self.ends.zfs("set", "quota=none" if mib is None else f"quota={used + mib * MIB}", self.above)
+
+
+@pytest.fixture(scope="module")
+def ends(lab: LabDescription, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ends]:
+    sockets = tmp_path_factory.mktemp("ssh")
+    with reached("site", lab, sockets) as site, reached("receiver", lab, sockets) as receiver:
+        both = Ends(site, receiver)
+        both.sh(POOLS)
+        yield both
+        both.sh(NO_POOLS)
+
+
+@pytest.mark.parametrize("case", CASES, ids=named)
+def test_zfs_itself(case: Case, ends: Ends) -> None:
+    source, above = (f"{pool}/{named(case)[:40]}" for pool in ("rsite", "rcloud"))
+    ends.zfs("create", source)
+    ends.zfs("create", "-o", "canmount=off", above)
+    case(Sides(ends.site, ends.receiver, SshTransport(), Real(ends, above), source, f"{above}/copy"))
