@@ -16,6 +16,7 @@ from tests.contract.sshd import Relay
 from tests.fakes.host import FakeHost
 
 from ec2zfs.errors import CommandFailed, HostError, MissingTool
+from ec2zfs.hosts import pipeline
 from ec2zfs.hosts.host import Command, Host, Stage
 from ec2zfs.hosts.local import LocalHost
 from ec2zfs.hosts.pipeline import IdleLimits, run_pipeline
@@ -172,6 +173,18 @@ def test_a_standstill_is_ended_and_its_side_named(
     with pytest.raises(HostError, match=f"{standing[culprit].name} {fault} for 0.5 s"):
         run_pipeline(scripts(standing, *texts), limits=IdleLimits(*((0.5, 60) if "took" in fault else (60, 0.5))))
     assert soon(lambda: not running("sleep", "53.25"))
+
+
+def test_a_stage_that_fails_between_two_looks_has_failed(monkeypatch: pytest.MonkeyPatch, hosts: Hosts) -> None:
+    passing_on = pipeline._Pipeline._pass_ends_on
+
+    def slowly(self: pipeline._Pipeline) -> None:
+        passing_on(self)
+        time.sleep(0.5)
+
+    monkeypatch.setattr(pipeline._Pipeline, "_pass_ends_on", slowly)
+    with pytest.raises(CommandFailed, match="exited with 3"):
+        run_pipeline(scripts(hosts(("local", "local")), "echo all", "cat >/dev/null; exit 3"))
 
 
 def test_a_slow_stream_is_no_standstill(hosts: Hosts) -> None:

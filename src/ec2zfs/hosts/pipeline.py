@@ -82,6 +82,7 @@ class _Pipeline:
             self._judge()
             self._pass_ends_on()
             self._require_movement(time.monotonic() - moved)
+        self._judge()  # of what ended after the last look
 
     def _over(self) -> bool:
         return all(stage.status is not None for stage in self._running) and all(flow.done for flow in self._flows)
