@@ -5,9 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from tests.lab.machines import processes_of
-
 from ec2zfs.lab.demo.story import demonstrate
+from ec2zfs.lab.machines.process import processes_of
 
 
 def test_a_backup_day_proves_itself_and_leaves_nothing(image: None) -> None:
@@ -17,6 +16,7 @@ def test_a_backup_day_proves_itself_and_leaves_nothing(image: None) -> None:
         assert processes_of(Path(parent)) == []
     assert [proof.statement for proof in proofs] == [
         "The receiver's copies equal the site's",
+        "The second day sent only the difference",
         "A known plaintext is nowhere in the volumes",
         "The pool key and the volumes' keys are nowhere",
         "The receiver is stopped",

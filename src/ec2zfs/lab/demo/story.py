@@ -6,35 +6,48 @@ It works in directories of its own below the lab's, and leaves nothing but the i
 from __future__ import annotations
 
 import base64
+import json
 import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ec2zfs.cloud.prices import dollars, load_prices
 from ec2zfs.hosts.secret import Secret
 from ec2zfs.lab.client import LabClient
 from ec2zfs.lab.configuration import KEY_FROM_STDIN, configuration
-from ec2zfs.lab.demo.machines import CONTROLLER, SITE, Machines, Watches
-from ec2zfs.lab.demo.operator import DemonstrationFailed, Operator
+from ec2zfs.lab.demo.copies import contents, snapshots_to_compare
+from ec2zfs.lab.demo.machines import SITE, Machines
+from ec2zfs.lab.demo.operator import Operator
+from ec2zfs.lab.demo.programs.make_sources import MIB, SMALL_FILES, incompressible
 from ec2zfs.lab.demo.proofs import (
     Proof,
     equal_copies,
-    flat_copy,
     key_forms,
     keys_nowhere,
+    nothing_left,
     nowhere_in_the_cloud,
+    only_the_difference,
+    stopped,
 )
+from ec2zfs.lab.demo.traces import traces
+from ec2zfs.lab.demo.watches import Watches, watcher_argv
 from ec2zfs.lab.description import LabDescription
 from ec2zfs.lab.laboratory import down, up
+from ec2zfs.lab.machines.process import processes_of
 
 Say = Callable[[str], None]
 
+SOURCES = ("tank/home", "tank/projects")
+BY_HAND = tuple(f"{dataset}@{day}" for day in ("monday", "tuesday") for dataset in ("tank/home", "tank/home/ada"))
 FILES = "/tank/home/ada/files"
 SOURCE_MIB = 240
+INCOMPRESSIBLE = incompressible(SOURCE_MIB) * MIB
+SNAPSHOTS_OF_FILES = 3
 POOL = "cloud"
 MAPPINGS = tuple(f"{POOL}-v{vdev}s{slot}-g1" for vdev in (1, 2) for slot in (1, 2, 3))
 
@@ -50,6 +63,11 @@ class Scene:
     marker: str
     say: Say
 
+    @property
+    def directory(self) -> Path:
+        """The lab's, in which all traces are."""
+        return Path(self.lab.directory)
+
 
 def demonstrate(directory: Path, say: Say) -> list[Proof]:
     """Play the story in a lab of its own in `directory` and return what was proven. Raises `DemonstrationFailed`."""
@@ -59,26 +77,31 @@ def demonstrate(directory: Path, say: Say) -> list[Proof]:
     with ExitStack() as ending:
         ending.callback(down, directory)
         say("# The local EC2: an API like EC2's, machines in QEMU, and a file server")
-        lab = up(directory, Options(), say)
-        scene = _scene(lab, directory, say)
+        lab = up(directory, Options(owner_pid=os.getpid()), say)
+        scene = _scene(lab, say)
         ending.callback(scene.watches.end)
+        scene.watches.begin()
         _build(scene)
         _first_day(scene)
         _second_day(scene)
-        proofs = [_copies(scene), *_searches(scene), _stopped(scene)]
+        receiver, copies = _copies(scene)
+        proofs = [copies, _difference(scene), *_searches(scene, receiver), _stopped(scene)]
         _cost(scene, time.monotonic() - began)
-    proofs.append(_nothing_left(directory))
+        running = processes_of(directory)
+    proofs.append(nothing_left(directory, running))
     return proofs
 
 
-def _scene(lab: LabDescription, directory: Path, say: Say) -> Scene:
+def _scene(lab: LabDescription, say: Say) -> Scene:
+    directory = Path(lab.directory)
     file = directory / "demo.toml"
     file.write_text(configuration(lab, KEY_FROM_STDIN))
     key = Secret(base64.b64encode(secrets.token_bytes(48)))
     machines = Machines(lab)
     environment = _clean(os.environ) | lab.environment()
     operator = Operator(file, environment, key, directory / "operator.log", say)
-    return Scene(lab, machines, operator, Watches(machines, directory), f"PLAIN-{secrets.token_hex(12)}", say)
+    watches = Watches(directory, partial(watcher_argv, lab), machines.running)
+    return Scene(lab, machines, operator, watches, f"PLAIN-{secrets.token_hex(12)}", say)
 
 
 def _clean(environment: Mapping[str, str]) -> dict[str, str]:
@@ -87,8 +110,6 @@ def _clean(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _build(scene: Scene) -> None:
     scene.say("\n# The file server's data: awkward names, hard links, sparse files, attributes, several snapshots")
-    scene.watches.watch(CONTROLLER)
-    scene.watches.watch(SITE)
     run = scene.machines.run
     run(SITE, "mkdir", "-p", FILES)
     run(SITE, "zfs", "snapshot", "-r", "tank/home@monday")
@@ -99,7 +120,7 @@ def _build(scene: Scene) -> None:
     scene.say("\n# The cloud pool: volumes, a receiver, LUKS under every volume, raidz1 on top")
     scene.operator.types("pool", "create", "--dry-run")
     scene.operator.types("instance", "create")
-    scene.watches.watch(scene.machines.running_instance())
+    scene.watches.wait_for(scene.machines.running_instance())
     scene.operator.types("pool", "create")
     scene.operator.types("pool", "lock")
 
@@ -117,50 +138,40 @@ def _second_day(scene: Scene) -> None:
     scene.operator.types("backup")
 
 
-def _copies(scene: Scene) -> Proof:
+def _copies(scene: Scene) -> tuple[str, Proof]:
+    """Which instance the receiver is, and that every copy on it is whole."""
     scene.say("\n# Recovery: a fresh unlock, and every file compared")
+    listing = ("zfs", "list", "-Hr", "-t", "filesystem,snapshot", "-o", "name", *SOURCES)
+    snapshots = snapshots_to_compare(scene.machines.run(SITE, *listing).split(), BY_HAND, SOURCES)
     scene.operator.types("instance", "start")
     receiver = scene.machines.running_instance()
-    scene.watches.watch(receiver)
+    scene.watches.wait_for(receiver)
     scene.operator.types("pool", "unlock")
-    proof = equal_copies(scene.machines, receiver, POOL, _snapshots(scene))
+    here, there = contents(scene.machines, receiver, POOL, snapshots)
+    proof = equal_copies(snapshots, here, there, SMALL_FILES * SNAPSHOTS_OF_FILES)
     scene.operator.types("pool", "lock")
     scene.operator.types("instance", "stop")
-    return proof
+    return receiver, proof
 
 
-def _snapshots(scene: Scene) -> list[str]:
-    """The snapshots that the two backups took."""
-    listed = scene.machines.run(
-        SITE, "zfs", "list", "-Hr", "-t", "snapshot", "-o", "name", "tank/home", "tank/projects"
-    )
-    taken = [name for name in listed.split() if "@ec2zfs_" in name]
-    if len({name.partition("@")[2] for name in taken}) != 2:
-        raise DemonstrationFailed(f"Two days should have left snapshots of two names, but these are there: {taken}.")
-    return taken
+def _difference(scene: Scene) -> Proof:
+    reports = sorted((scene.directory / "state" / "reports").glob("*.json"))
+    return only_the_difference([json.loads(path.read_text()) for path in reports], INCOMPRESSIBLE)
 
 
-def _searches(scene: Scene) -> list[Proof]:
+def _searches(scene: Scene, receiver: str) -> list[Proof]:
     scene.say("\n# The search for what must be nowhere")
-    directory = Path(scene.lab.directory)
-    volumes = sorted((directory / "volumes").glob("vol*"))
-    site_disks = sorted((directory / "volumes").glob("site*"))
-    roots = [flat_copy(root, directory) for root in (directory / "machines").glob("i-*/root.qcow2")]
-    records = scene.watches.end()
-    logs = [file for file in (*directory.glob("*.log"), *(directory / "state").rglob("*")) if file.is_file()]
+    scene.watches.end()
+    volumes, site_disks = (sorted((scene.directory / "volumes").glob(name)) for name in ("vol*", "site*"))
     keys = key_forms(scene.operator.pool_key, POOL, MAPPINGS)
     return [
-        nowhere_in_the_cloud(scene.marker.encode(), volumes, site_disks),
-        keys_nowhere(keys, roots, records, logs),
+        nowhere_in_the_cloud(scene.marker.encode(), site_disks, volumes, len(MAPPINGS), INCOMPRESSIBLE),
+        keys_nowhere(keys, traces(scene.directory, receiver, scene.operator.configuration)),
     ]
 
 
 def _stopped(scene: Scene) -> Proof:
-    instances = LabClient(scene.lab.endpoint).status()["instances"]
-    states = sorted({str(each["state"]) for each in instances})
-    if states != ["stopped"]:
-        raise DemonstrationFailed(f"The receiver should be stopped, but EC2 says: {states}.")
-    return Proof("The receiver is stopped", f"EC2 says so of {len(instances)} instance")
+    return stopped(LabClient(scene.lab.endpoint).status()["instances"])
 
 
 def _cost(scene: Scene, seconds: float) -> None:
@@ -171,9 +182,3 @@ def _cost(scene: Scene, seconds: float) -> None:
         f"\n# What it would cost on AWS ({prices.caption}): these {seconds / 60:.0f} minutes of an m7a.medium at most "
         f"{dollars(hours)}; six gp3 volumes of 1 GiB {dollars(volumes)} a month"
     )
-
-
-def _nothing_left(directory: Path) -> Proof:
-    if directory.exists():
-        raise DemonstrationFailed(f"The lab is down, but {directory} is still there.")
-    return Proof("Nothing is left", "no process and no file but the image in the cache")

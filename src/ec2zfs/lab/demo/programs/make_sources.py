@@ -24,6 +24,8 @@ AWKWARD = (
     b"@snap#mark%clone",
 )
 MIB = 1 << 20
+BULK_MIB = 12
+SMALL_FILES = 500
 
 
 def write(path: bytes, content: bytes) -> None:
@@ -41,16 +43,26 @@ def awkward_names(top: bytes, marker: bytes) -> None:
         write(os.path.join(nested, b"inside"), name)  # noqa: PTH118
 
 
+def incompressible(mib: int) -> int:
+    """How many MiB of a source of `mib` no compression makes fewer."""
+    return BULK_MIB * bulk_files(mib)
+
+
+def bulk_files(mib: int) -> int:
+    """In how many files they are."""
+    return max(1, mib // 16)
+
+
 def bulk(top: Path, mib: int, marker: bytes) -> None:
     """Most of the bytes: incompressible megabytes, text, and many small files."""
-    for number in range(max(1, mib // 16)):
+    for number in range(bulk_files(mib)):
         with (top / f"bulk-{number}.bin").open("wb") as file:
-            for _ in range(12):
+            for _ in range(BULK_MIB):
                 file.write(marker + os.urandom(MIB - len(marker)))
     (top / "text.log").write_bytes((marker + b" all quiet on the file server\n") * (mib * MIB // 16 // 64))
     small = top / "small"
     small.mkdir()
-    for number in range(500):
+    for number in range(SMALL_FILES):
         (small / f"note-{number:04}").write_bytes(marker + b" %d\n" % number * (number % 40))
 
 
