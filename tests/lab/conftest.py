@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +52,7 @@ def lab(image: None) -> Iterator[LabDescription]:
     """A lab that is up, with its site, in a fresh directory; taken down at the end."""
     directory = Path(tempfile.mkdtemp(prefix="ec2zfs-test-", dir="/var/tmp"))
     try:
-        yield up(directory, Options(), print)
+        yield up(directory, Options(owner_pid=os.getpid()), print)
     finally:
         down(directory)
 
@@ -72,3 +73,12 @@ def ec2(lab: LabDescription) -> EC2Client:
         aws_access_key_id="AKIALOCALEC2EXAMPLE0",
         aws_secret_access_key="x",
     )
+
+
+@pytest.fixture(autouse=True)
+def no_fault_outlives_its_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test ordered of the lab, and did not meet, is not met by the next one."""
+    client = request.getfixturevalue("client") if "lab" in request.fixturenames else None
+    yield
+    if client is not None:
+        client.clear_faults()

@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ec2zfs.errors import HostError
+from ec2zfs.lab.client import LabClient
 from ec2zfs.lab.description import LabDescription
+from ec2zfs.lab.faults import Fault
 from ec2zfs.lab.login import login_argv
 
 if TYPE_CHECKING:
@@ -22,12 +25,22 @@ T = TypeVar("T")
 BOOT = 400.0
 
 
-def until(look: Callable[[], T], seconds: float = 60.0) -> T:
+def until(look: Callable[[], T], seconds: float = 60.0, pause: float = 0.3) -> T:
     deadline = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.3)
+        time.sleep(pause)
     return found
+
+
+@contextmanager
+def during(client: LabClient, fault: Fault) -> Iterator[None]:
+    """The fault can happen in the `with` block, and not after it."""
+    client.add(fault)
+    try:
+        yield
+    finally:
+        client.clear_faults()
 
 
 def ssh(lab: LabDescription, machine: str, *command: str) -> subprocess.CompletedProcess[str]:
@@ -82,23 +95,25 @@ def attached(ec2: EC2Client, volume_id: str) -> bool:
     return bool(attachments) and attachments[0]["State"] == "attached"
 
 
+def backing(lab: LabDescription, volume_id: str) -> Path:
+    """The file in which the lab keeps what stands on the volume."""
+    return Path(lab.directory) / "volumes" / f"{volume_id}.raw"
+
+
+def delete_volumes(ec2: EC2Client, volume_ids: Sequence[str]) -> None:
+    """Take them off their machines, whatever their states, and delete them."""
+    for each in volume_ids:
+        if volume(ec2, each)["Attachments"]:
+            ec2.detach_volume(VolumeId=each)
+    until(lambda: all(volume(ec2, each)["State"] == "available" for each in volume_ids))
+    for each in volume_ids:
+        ec2.delete_volume(VolumeId=each)
+
+
 def disks(lab: LabDescription, instance_id: str) -> dict[str, int]:
     """The sizes in bytes of the disks that the guest sees, by serial number; those without one are left out."""
     lines = printed(lab, instance_id, "lsblk", "-dbno", "SERIAL,SIZE").splitlines()
     return {serial: int(size) for serial, size in (line.split() for line in lines if len(line.split()) == 2)}
-
-
-def processes_of(directory: Path) -> list[int]:
-    """The processes whose command line names the directory."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                if os.fsencode(directory) in (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-    return found
 
 
 def kill(pid: int) -> None:

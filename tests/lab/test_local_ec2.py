@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +15,12 @@ from tests.lab.machines import (
     BOOT,
     answers,
     attached,
+    delete_volumes,
     describe,
     disks,
     kill,
     launch,
     printed,
-    processes_of,
     state,
     until,
     volume,
@@ -28,6 +30,7 @@ from ec2zfs.lab.client import LabClient
 from ec2zfs.lab.daemon import Options
 from ec2zfs.lab.description import LabDescription
 from ec2zfs.lab.laboratory import daemon_pid, described, down, up
+from ec2zfs.lab.machines.process import processes_of
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -60,15 +63,32 @@ def instance(lab: LabDescription, ec2: EC2Client) -> Iterator[str]:
     ec2.terminate_instances(InstanceIds=[instance_id])
 
 
+@contextmanager
+def attached_volumes(lab: LabDescription, ec2: EC2Client, instance: str, devices: Sequence[str]) -> Iterator[list[str]]:
+    """New volumes that the instance has; deleted at the end."""
+    made = [ec2.create_volume(AvailabilityZone=lab.zone, Size=1, VolumeType="gp3")["VolumeId"] for _ in devices]
+    try:
+        until(lambda: all(volume(ec2, each)["State"] == "available" for each in made))
+        for each, device in zip(made, devices, strict=True):
+            ec2.attach_volume(VolumeId=each, InstanceId=instance, Device=device)
+        until(lambda: all(attached(ec2, each) for each in made))
+        yield made
+    finally:
+        delete_volumes(ec2, made)
+
+
 @pytest.fixture(scope="module")
-def volumes(lab: LabDescription, ec2: EC2Client, instance: str) -> list[str]:
-    """Six volumes that the instance has."""
-    made = [ec2.create_volume(AvailabilityZone=lab.zone, Size=1, VolumeType="gp3")["VolumeId"] for _ in range(6)]
-    until(lambda: all(volume(ec2, each)["State"] == "available" for each in made))
-    for place, each in enumerate(made):
-        ec2.attach_volume(VolumeId=each, InstanceId=instance, Device=f"/dev/sd{'fghijk'[place]}")
-    until(lambda: all(attached(ec2, each) for each in made))
-    return made
+def volumes(lab: LabDescription, ec2: EC2Client, instance: str) -> Iterator[list[str]]:
+    """Four volumes that the instance has, and keeps as they are."""
+    with attached_volumes(lab, ec2, instance, [f"/dev/sd{letter}" for letter in "fghi"]) as made:
+        yield made
+
+
+@pytest.fixture
+def spare(lab: LabDescription, ec2: EC2Client, instance: str) -> Iterator[str]:
+    """One more volume that the instance has, for a test to change."""
+    with attached_volumes(lab, ec2, instance, ["/dev/sdp"]) as made:
+        yield made[0]
 
 
 def test_the_site_has_its_pools(lab: LabDescription) -> None:
@@ -84,16 +104,17 @@ def test_volumes_are_disks_with_their_ids_as_serials(lab: LabDescription, instan
     assert disks(lab, instance) == {each.replace("-", ""): GIB for each in volumes}
 
 
-def test_a_volume_grows_under_the_guest(lab: LabDescription, ec2: EC2Client, instance: str, volumes: list[str]) -> None:
-    ec2.modify_volume(VolumeId=volumes[0], Size=2)
-    until(lambda: volume(ec2, volumes[0])["Size"] == 2)
-    until(lambda: disks(lab, instance)[volumes[0].replace("-", "")] == 2 * GIB)
+def test_a_volume_grows_under_the_guest(lab: LabDescription, ec2: EC2Client, instance: str, spare: str) -> None:
+    ec2.modify_volume(VolumeId=spare, Size=2)
+    until(lambda: volume(ec2, spare)["Size"] == 2)
+    until(lambda: disks(lab, instance)[spare.replace("-", "")] == 2 * GIB)
 
 
-def test_a_detached_volume_is_gone(lab: LabDescription, ec2: EC2Client, instance: str, volumes: list[str]) -> None:
-    ec2.detach_volume(VolumeId=volumes[5])
-    until(lambda: volume(ec2, volumes[5])["State"] == "available")
-    assert volumes[5].replace("-", "") not in disks(lab, instance)
+def test_a_detached_volume_is_gone(lab: LabDescription, ec2: EC2Client, instance: str, spare: str) -> None:
+    assert spare.replace("-", "") in disks(lab, instance)
+    ec2.detach_volume(VolumeId=spare)
+    until(lambda: volume(ec2, spare)["State"] == "available")
+    assert spare.replace("-", "") not in disks(lab, instance)
 
 
 def test_the_guest_asks_its_metadata(lab: LabDescription, instance: str) -> None:
@@ -113,7 +134,8 @@ def test_a_guest_that_powers_off_is_stopped_and_starts_again_with_its_data(
 ) -> None:
     address = describe(ec2, instance)["PublicIpAddress"]
     mark = f"d=$(lsblk -dnro PATH,SERIAL | awk '$2 == \"{volumes[1].replace('-', '')}\" {{ print $1 }}')"
-    printed(lab, instance, "sudo", "sh", "-c", f"{mark}; echo kept | dd of=$d conv=fsync status=none; poweroff")
+    end = "systemd-run --quiet --on-active=1 --timer-property=AccuracySec=100ms systemctl poweroff"
+    printed(lab, instance, "sudo", "sh", "-c", f"{mark}; echo kept | dd of=$d conv=fsync status=none; {end}")
     until(lambda: state(ec2, instance) == "stopped", BOOT)
     ec2.start_instances(InstanceIds=[instance])
     until(lambda: state(ec2, instance) == "running")
@@ -152,8 +174,9 @@ def test_nothing_listens_but_on_loopback(lab: LabDescription, instance: str) -> 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["in good order", "after SIGKILL of the daemon"])
 def test_down_leaves_nothing(empty_directory: Path, killed: bool) -> None:
-    lab = up(empty_directory, Options(site=False), print)
-    assert up(empty_directory, Options(site=False), print) == lab
+    options = Options(site=False, owner_pid=os.getpid())
+    lab = up(empty_directory, options, print)
+    assert up(empty_directory, options, print) == lab
     import boto3
 
     ec2 = boto3.client(

@@ -17,6 +17,7 @@ import pytest
 from tests.lab.machines import BOOT, until
 
 from ec2zfs.errors import Refused
+from ec2zfs.lab.environment import loopback_address
 from ec2zfs.lab.machines.machine import Disk, Machine, MachineSpec
 
 MIB = 1024**2
@@ -124,7 +125,7 @@ def start_fresh(workspace: Path, key: Path, spec: MachineSpec) -> Reached:
 
 @pytest.fixture(scope="module")
 def spec(workspace: Path, metadata_port: int) -> MachineSpec:
-    return MachineSpec("i-0aaaaaaaaaaaaaaa1", 2048, "127.77.0.1", 2222, metadata_port, workspace / "one")
+    return MachineSpec("i-0aaaaaaaaaaaaaaa1", 2048, loopback_address(), 2222, metadata_port, workspace / "one")
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +174,7 @@ def test_the_guest_sees_metadata_and_nothing_else(one: Reached, metadata_port: i
 
 
 def test_two_machines_of_one_image_share_no_secret(one: Reached, workspace: Path, key: Path, spec: MachineSpec) -> None:
-    other_spec = replace(spec, name="i-0aaaaaaaaaaaaaaa2", address="127.77.0.2", directory=workspace / "two")
+    other_spec = replace(spec, name="i-0aaaaaaaaaaaaaaa2", address=loopback_address(), directory=workspace / "two")
     ids = "cat /etc/machine-id; hostid; head -c 32 /dev/urandom | sha256sum"
     try:
         other = start_fresh(workspace, key, other_spec)
@@ -211,9 +212,15 @@ def test_a_running_machine_is_opened_by_another_process(one: Reached, spec: Mach
 
 
 def test_a_reboot_keeps_identity_and_disks(one: Reached) -> None:
-    before = one.printed("cat /proc/sys/kernel/random/boot_id")
+    boot_id = "cat /proc/sys/kernel/random/boot_id"
+    before = one.printed(boot_id)
+
+    def again() -> bool:
+        now = one.ssh(boot_id)  # one login: the next one may already meet the shutdown
+        return now.returncode == 0 and now.stdout.strip() != before
+
     one.machine.reboot()
-    until(lambda: one.answers() and one.printed("cat /proc/sys/kernel/random/boot_id") != before, BOOT)
+    until(again, BOOT)
     assert SERIALS[1] in sizes(one)
     assert one.machine.console().count("BEGIN SSH HOST KEY KEYS") == 1
     assert one.machine.console().count("user data ran") == 1
