@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from tests.fakes.fuse import Killed
 from tests.lab.zfs_ends import AWKWARD, KEY, MIB, NO_POOLS, POOLS, Breaking, Ends, create, reached
 
 from ec2zfs.errors import CommandFailed, HostError, NoSpace, ReplicationConflict
@@ -42,8 +43,8 @@ def run_plan(replicator: Replicator, *datasets: str) -> ReplicationReport:
     return replicator.run(replicator.plan(replicator.observe([Source(dataset) for dataset in datasets])))
 
 
-def lost() -> None:
-    raise HostError("the line is lost")
+def died() -> None:
+    raise Killed("the controller died")
 
 
 def test_copies_are_equal_to_the_last_bit(ends: Ends, source: str) -> None:
@@ -116,14 +117,14 @@ def test_volumes_are_copied_without_a_device_on_the_receiver(ends: Ends, source:
 
 
 @pytest.mark.parametrize("kind", ["plain", "sealed"])
-def test_a_lost_line_is_resumed_from_the_token(ends: Ends, kind: str) -> None:
-    dataset = f"rsite/line-{kind}"
+def test_the_stream_of_a_controller_that_died_is_resumed_from_the_token(ends: Ends, kind: str) -> None:
+    dataset = f"rsite/died-{kind}"
     create(ends, dataset, sealed=kind == "sealed")
     for name, mib in (("one", 12), ("two", 12)):
         ends.fill(dataset, name, mib)
         ends.zfs("snapshot", f"{dataset}@{name}")
-        with pytest.raises(HostError, match="the line is lost"):
-            run_plan(Breaking(8 * MIB, lost).replicator(ends), dataset)
+        with pytest.raises(Killed):
+            run_plan(Breaking(8 * MIB, died).replicator(ends), dataset)
         replicator = ends.replicator()
         plan = replicator.plan(replicator.observe([Source(dataset)]))
         assert [type(step) for step in plan.transfers] == [Resume]
@@ -134,8 +135,8 @@ def test_a_lost_line_is_resumed_from_the_token(ends: Ends, kind: str) -> None:
     assert ends.snapshots(dataset) == ["one", "two"]
 
 
-@pytest.mark.parametrize("victim", ["zfs receive", "zfs send"])
-def test_a_killed_program_is_resumed_in_the_same_run(ends: Ends, victim: str) -> None:
+@pytest.mark.parametrize("victim", ["zfs receive", "zfs send", "the line"])
+def test_what_is_cut_is_resumed_in_the_same_run(ends: Ends, victim: str) -> None:
     dataset = f"rsite/{victim.replace(' ', '-')}"
     create(ends, dataset)
     ends.fill(dataset, "a", 16)
@@ -144,7 +145,10 @@ def test_a_killed_program_is_resumed_in_the_same_run(ends: Ends, victim: str) ->
 
     def kill() -> None:
         if not killed:
-            killed.append(ends.sh('pkill -KILL -f "^$1 .*$2"', victim, dataset))
+            killed.append(victim)
+            if victim == "the line":
+                raise HostError("the line is lost")
+            ends.sh('pkill -KILL -f "^$1 .*$2"', victim, dataset)
 
     report = run_plan(Breaking(8 * MIB, kill).replicator(ends), dataset)
     report.raise_for_errors()
@@ -180,8 +184,8 @@ def test_a_stream_that_can_never_be_finished_is_begun_again(ends: Ends, source: 
     ends.replicate(source).raise_for_errors()
     ends.fill(source, "a", 12)
     ends.zfs("snapshot", f"{source}@one")
-    with pytest.raises(HostError):
-        run_plan(Breaking(8 * MIB, lost).replicator(ends), source)
+    with pytest.raises(Killed):
+        run_plan(Breaking(8 * MIB, died).replicator(ends), source)
     ends.zfs("destroy", f"{source}@one")
     ends.zfs("snapshot", f"{source}@two")
     report = ends.replicate(source)
@@ -193,8 +197,8 @@ def test_a_stream_that_can_never_be_finished_is_begun_again(ends: Ends, source: 
 def test_a_first_copy_that_can_never_be_finished_is_begun_again(ends: Ends, source: str) -> None:
     ends.fill(source, "a", 12)
     ends.zfs("snapshot", f"{source}@one")
-    with pytest.raises(HostError):
-        run_plan(Breaking(8 * MIB, lost).replicator(ends), source)
+    with pytest.raises(Killed):
+        run_plan(Breaking(8 * MIB, died).replicator(ends), source)
     ends.zfs("destroy", f"{source}@one")
     ends.zfs("snapshot", f"{source}@two")
     ends.replicate(source).raise_for_errors()
