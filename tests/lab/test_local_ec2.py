@@ -104,6 +104,14 @@ def test_volumes_are_disks_with_their_ids_as_serials(lab: LabDescription, instan
     assert disks(lab, instance) == {each.replace("-", ""): GIB for each in volumes}
 
 
+def test_no_machine_draws_the_guids_of_another(lab: LabDescription, instance: str) -> None:
+    """All start from one memory, in which ZFS has a random generator of its own."""
+    pool = "truncate -s 256M /root/file && zpool create drawn /root/file && zpool get -Hpo value guid drawn"
+    drawn = printed(lab, instance, "sudo", "sh", "-c", f"{pool}; zpool destroy drawn; rm /root/file").strip()
+    assert drawn.isdecimal()
+    assert drawn not in printed(lab, "site", "zpool", "get", "-Hpo", "value", "guid").split()
+
+
 def test_a_volume_grows_under_the_guest(lab: LabDescription, ec2: EC2Client, instance: str, spare: str) -> None:
     ec2.modify_volume(VolumeId=spare, Size=2)
     until(lambda: volume(ec2, spare)["Size"] == 2)

@@ -49,6 +49,7 @@ def main() -> None:
         while not (identity := told()).name:
             time.sleep(0.1)
         stir(bytes.fromhex(identity.seed))
+        renew_zfs()
         set_clock()
     known = STATE / "instance-id"
     if known.exists() and known.read_text() == identity.name:
@@ -82,6 +83,12 @@ def stir(seed: bytes) -> None:
         fcntl.ioctl(device, RNDRESEEDCRNG)
 
 
+def renew_zfs() -> None:
+    """Load ZFS anew: it has a random generator of its own, seeded when it is loaded, from which all GUIDs come."""
+    run("modprobe", "-r", "zfs")
+    run("modprobe", "zfs")
+
+
 def set_clock() -> None:
     """Set the clock from the hardware's, which ran on: a restored memory believes in the time at which it was saved."""
     with Path("/dev/rtc0").open("rb") as clock:
@@ -91,7 +98,7 @@ def set_clock() -> None:
 
 
 def become(identity: Identity) -> None:
-    """A first boot: ids, name, users' keys, host keys (announced on the console), user data for later."""
+    """A first boot: ids, name, users' keys, host keys and user data, both for later units of systemd."""
     STATE.mkdir(parents=True, exist_ok=True)
     Path("/etc/machine-id").write_text(f"{secrets.token_hex(16)}\n")
     Path("/etc/hostid").write_bytes(secrets.token_bytes(4))
@@ -99,7 +106,7 @@ def become(identity: Identity) -> None:
     hostname = metadata.get("meta-data/local-hostname") or identity.name
     name_host(hostname.split(".")[0])
     authorise(metadata.get("meta-data/public-keys/0/openssh-key") or "")
-    print(announcement(make_host_keys()), flush=True)
+    (STATE / "host-keys").write_text(announcement(make_host_keys()))
     script = metadata.get("user-data") or ""
     if script.startswith("#!"):
         path = STATE / "user-data"
