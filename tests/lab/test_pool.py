@@ -281,6 +281,7 @@ def test_a_pool_of_that_name_on_other_disks_stands_in_the_way(
     try:
         with pytest.raises(Refused, match=rf"A pool named {POOL} .* is imported .* not the volumes.*/var/tmp/stranger"):
             parts.cloud_pool(receiver).create(parts.pool_key(), made)
+        parts.cloud_pool(receiver).lock()
         assert parts.cloud_pool(receiver).status().state is DeviceState.ONLINE
         assert mappings(receiver) == []
     finally:

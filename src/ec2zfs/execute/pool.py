@@ -55,9 +55,8 @@ class CloudPool:
 
     def observe(self, volumes: Sequence[Volume]) -> ReceiverView:
         """What these volumes hold and which pools there are; waits until the volumes show on the receiver."""
-        encrypted = "yes" if self._design.encrypted else "no"
         serials = [volume.serial for volume in volumes]
-        return self._view("observe", str(DEVICE_SECONDS), encrypted, *serials)
+        return self._view("observe", str(DEVICE_SECONDS), self._encrypted, *serials)
 
     def unlock(self, key: Secret | None, volumes: Sequence[Volume], *, accept_degraded: bool = False) -> None:
         """Open the volumes and import the pool in one execution; what is open already is fine.
@@ -82,7 +81,7 @@ class CloudPool:
         pool = self._design.name
         self._progress.say(f"Locking pool {pool} on {self._host.name}")
         try:
-            result = Script("lock", pool).run(self._host)
+            result = Script("lock", pool, (self._encrypted,)).run(self._host)
         except CommandTimeout as error:
             raise self._not_locked(error.status, "It hangs, as every access to a suspended pool may.") from error
         except CommandFailed as error:
@@ -109,6 +108,10 @@ class CloudPool:
     def look(self) -> ReceiverView:
         """The imported pool and the open mappings, without a look at the volumes; quick, reads only."""
         return self._view("status")
+
+    @property
+    def _encrypted(self) -> str:
+        return "yes" if self._design.encrypted else "no"
 
     def _view(self, script: str, *arguments: str) -> ReceiverView:
         pool = self._design.name

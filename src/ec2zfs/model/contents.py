@@ -13,8 +13,8 @@ class SeenVolume:
 
     `path` outlives a restart. `signatures` are the types that libblkid recognises (`crypto_LUKS`, `zfs_member`, `gpt`).
     `keyslots` counts those of its LUKS2 header, None when it has none that is sound; `label` is the header's.
-    `untouched`: nothing was ever stored on it, though a LUKS2 header may have been begun; only looked at where there is
-    no key slot.
+    `untouched`: nothing stands where data of a pool or a file system would, though a LUKS2 header may have been begun;
+    only looked at where there is no key slot.
     """
 
     serial: str

@@ -1,8 +1,9 @@
 """From what the volumes hold to the pool that was asked for: which to format, open, import or create. Pure.
 
-The one rule that matters: nothing is formatted that may hold data. A volume is formatted only when nothing was ever
-stored on it; a LUKS2 header without any key slot there is one that was begun and cut off. What is inside the opened
-mappings is ZFS's to judge: `zpool import` finds a pool, and `zpool create` without -f refuses one.
+The one rule that matters: nothing is formatted that may hold data. A volume is formatted only when it bears our tags
+and nothing is seen where LUKS, a pool or a file system begins and ends; a LUKS2 header without any key slot there is
+one that was begun and cut off. What is inside the opened mappings is ZFS's to judge: `zpool import` finds a pool, and
+`zpool create` without -f refuses one.
 
 A plan reaches as far as can be seen: what is inside a mapping is seen once it is open, so the executor looks again and
 plans again until nothing is left to do.
@@ -43,7 +44,7 @@ class ProveKey:
 
 @dataclass(frozen=True)
 class FormatVolume:
-    """Put a LUKS2 header on a volume on which nothing was ever stored; the reason says how that was seen."""
+    """Put a LUKS2 header on a volume on which nothing stands; the reason says how that was seen."""
 
     volume: Volume
     holding: Holding

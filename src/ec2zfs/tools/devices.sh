@@ -66,7 +66,7 @@ END
 
 zero() { cmp --silent --bytes="$3" --ignore-initial="$2:0" "$1" /dev/zero; }
 
-# untouched DEVICE SIZE: whether nothing was ever stored on it, after content(). luksFormat puts the data at 16 MiB
+# untouched DEVICE SIZE: whether nothing stands where anything of ours would, after content(). luksFormat puts the data at 16 MiB
 # (fact 55), and a ZFS label stands at both ends of the data. luksFormat never writes there, and writes the first 32 KiB
 # after all the rest, so what has no signature and is not blank there is not ours.
 untouched() {
@@ -100,6 +100,9 @@ health() { zpool list -H -o health "$1" 2>/dev/null; }
 resume() {
     if [ "$(health "$1")" = SUSPENDED ]; then limited 30 zpool clear "$1"; fi
 }
+
+# ours POOL: whether an imported pool of that name stands on mappings of ours, and is not somebody else's by chance.
+ours() { zpool status -P -p "$1" | grep -q "/dev/mapper/$1-v[1-9]"; }
 
 imported() { zpool list -H -o name "$1" >/dev/null 2>&1; }
 

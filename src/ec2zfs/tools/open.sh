@@ -116,6 +116,8 @@ done
 if [ "$import" != no ]; then
     if ! imported "$pool"; then
         import_pool || give_up 45 "Pool $pool was not imported."
+    elif [ -z "$bare" ] && ! ours "$pool"; then
+        give_up 45 "A pool named $pool is imported that is none of ours."
     fi
     resume "$pool"
     [ "$(health "$pool")" != SUSPENDED ] || give_up 45 "Pool $pool is suspended: too many of its volumes are gone."

@@ -276,6 +276,16 @@ def test_a_pool_of_that_name_with_other_members_is_refused(world: World, volumes
     assert world.effects == []
 
 
+def test_a_strangers_pool_of_that_name_is_neither_exported_nor_used(
+    world: World, made: CloudPool, volumes: list[Volume]
+) -> None:
+    world.import_other("cloud")
+    with pytest.raises(CommandFailed, match="A pool named cloud is imported that is none of ours"):
+        made.unlock(KEY, volumes)
+    made.lock()
+    assert (world.imported, world.mappings) == (["cloud"], [])
+
+
 def test_another_pool_on_our_volumes_is_refused(world: World, made: CloudPool, volumes: list[Volume]) -> None:
     world.rename_pool("tank")
     with pytest.raises(Refused, match="hold these pools: tank"):
