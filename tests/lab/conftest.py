@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from tests.lab.zfs_ends import NO_POOLS, POOLS, Ends, reached
 
 from ec2zfs.lab.client import LabClient
 from ec2zfs.lab.daemon import Options
@@ -73,6 +74,17 @@ def ec2(lab: LabDescription) -> EC2Client:
         aws_access_key_id="AKIALOCALEC2EXAMPLE0",
         aws_secret_access_key="x",
     )
+
+
+@pytest.fixture(scope="module")
+def ends(lab: LabDescription, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ends]:
+    """Two pools of the test file's own on the site's machine, reached over ssh as two hosts."""
+    sockets = tmp_path_factory.mktemp("ssh")
+    with reached("site", lab, sockets) as site, reached("receiver", lab, sockets) as receiver:
+        both = Ends(site, receiver)
+        both.sh(POOLS)
+        yield both
+        both.sh(NO_POOLS)
 
 
 @pytest.fixture(autouse=True)

@@ -5,30 +5,18 @@ Streams, tokens, raw copies, conflicts and full pools as OpenZFS makes them, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 from tests.fakes.fuse import Killed
-from tests.lab.zfs_ends import AWKWARD, KEY, MIB, NO_POOLS, POOLS, Breaking, Ends, create, reached
+from tests.lab.zfs_ends import AWKWARD, KEY, MIB, Breaking, Ends, create
 
 from ec2zfs.errors import CommandFailed, HostError, NoSpace, ReplicationConflict
 from ec2zfs.execute.replication import Replicator, preview
 from ec2zfs.execute.replication_report import ReplicationReport
 from ec2zfs.execute.snapshots import take
-from ec2zfs.lab.description import LabDescription
 from ec2zfs.model.source import Source
 from ec2zfs.plan.replication_steps import Resume
-
-
-@pytest.fixture(scope="module")
-def ends(lab: LabDescription, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ends]:
-    sockets = tmp_path_factory.mktemp("ssh")
-    with reached("site", lab, sockets) as site, reached("receiver", lab, sockets) as receiver:
-        both = Ends(site, receiver)
-        both.sh(POOLS)
-        yield both
-        both.sh(NO_POOLS)
 
 
 @pytest.fixture

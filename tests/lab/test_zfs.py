@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 from tests.contract.zfs_sides import MIB, Sides
 from tests.contract.zfs_suite import CASES, Case, named
-from tests.lab.zfs_ends import NO_POOLS, POOLS, Ends, reached
+from tests.lab.zfs_ends import Ends
 
-from ec2zfs.lab.description import LabDescription
 from ec2zfs.transport.ssh import SshTransport
 
 WRITE = 'mount -t zfs -o zfsutil "$1" /mnt/copy && echo x > /mnt/copy/x && umount /mnt/copy'
@@ -44,16 +42,6 @@ class Real:
     def leave_room(self, mib: int | None) -> None:
         used = int(self.ends.value(self.above, "used"))
         self.ends.zfs("set", "quota=none" if mib is None else f"quota={used + mib * MIB}", self.above)
-
-
-@pytest.fixture(scope="module")
-def ends(lab: LabDescription, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ends]:
-    sockets = tmp_path_factory.mktemp("ssh")
-    with reached("site", lab, sockets) as site, reached("receiver", lab, sockets) as receiver:
-        both = Ends(site, receiver)
-        both.sh(POOLS)
-        yield both
-        both.sh(NO_POOLS)
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
