@@ -1,7 +1,7 @@
 # make demo: a whole backup day in the local EC2.  make test: every test.  Both set up all that they need.
 BIN := .venv/bin
 
-.PHONY: demo test check lab-test bench lock ready-check ready-lab
+.PHONY: demo test check types unit-test contract-test lab-test bench lock ready-check ready-lab
 
 demo: ready-lab
 	$(BIN)/ec2zfs demo
@@ -11,12 +11,20 @@ test: check lab-test
 check: ready-check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(MAKE) --no-print-directory --jobs 3 --output-sync=target types unit-test contract-test
+
+types:
+	$(BIN)/mypy
+
+unit-test:
+	$(BIN)/pytest tests/unit
+
+contract-test:
+	$(BIN)/pytest tests/contract
 
 lab-test: ready-lab
-	$(BIN)/pytest --timeout 900 tests/lab
+	$(BIN)/pytest --timeout 900 --durations 12 tests/lab
 
 bench: ready-lab
 	$(BIN)/python -m bench

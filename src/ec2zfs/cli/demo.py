@@ -25,8 +25,10 @@ def run(arguments: argparse.Namespace) -> int:
     from ec2zfs.lab.demo.story import demonstrate
     from ec2zfs.lab.image.build import build
     from ec2zfs.lab.image.recipe import recipe
+    from ec2zfs.lab.laboratory import require_packages
     from ec2zfs.lab.paths import cache_directory
 
+    require_packages()
     output = chosen_output(arguments)
     build(recipe(), cache_directory(), output.say)
     with tempfile.TemporaryDirectory(prefix="ec2zfs-demo-", dir="/var/tmp") as parent:

@@ -16,10 +16,11 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ec2zfs.errors import Ec2zfsError, Refused
+from ec2zfs.errors import Ec2zfsError, MissingTool, Refused
 from ec2zfs.hosts.keypair import ensure_keypair
 from ec2zfs.lab.description import LabDescription, read
 from ec2zfs.lab.machines import process, warm
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from ec2zfs.lab.daemon import Options
 
 MARKER = ".ec2zfs-lab"
+PACKAGES = {"moto": "moto[ec2,s3,server]", "qemu": "qemu-qmp"}
+"""What the extra brings, by the module that is imported."""
+
 UP_LIMIT = 600.0
 END_LIMIT = 90.0
 _POLL = 0.1
@@ -56,6 +60,7 @@ def up(directory: Path, options: Options, say: Callable[[str], None]) -> LabDesc
 
     Raises `Refused` when the image is not built or the directory is not a lab's, `LabFailed` when it does not come up.
     """
+    require_packages()
     _check_image()
     if daemon_pid(directory) is None:
         down(directory)
@@ -110,6 +115,16 @@ def _require_lab(directory: Path) -> None:
         raise Refused(
             f"{directory} is not a lab's: it is not empty and has no file {MARKER}. Nothing in it was changed.",
             hint="Name a directory that is empty or does not exist yet, or the one that `ec2zfs lab up` was given.",
+        )
+
+
+def require_packages() -> None:
+    """Raise `MissingTool` unless the Python packages of the `lab` extra are installed."""
+    missing = [package for module, package in PACKAGES.items() if find_spec(module) is None]
+    if missing:
+        raise MissingTool(
+            f"The local EC2 needs Python packages that are not installed here: {', '.join(missing)}.",
+            hint="Install ec2zfs with its lab extra: `pipx install --force '.[lab]'`, or use `make demo`.",
         )
 
 

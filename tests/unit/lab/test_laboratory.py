@@ -16,7 +16,8 @@ import pytest
 from tests.unit.lab.asking import until
 from tests.unit.lab.conftest import Impostor
 
-from ec2zfs.errors import Refused
+from ec2zfs.cli import main
+from ec2zfs.errors import ExitCode, Refused
 from ec2zfs.lab import laboratory
 from ec2zfs.lab.daemon import Options
 from ec2zfs.lab.description import read
@@ -155,3 +156,14 @@ def test_a_lab_without_an_owner_stays(directory: Path) -> None:
     assert lab
     assert daemon_pid(directory) == lab.pid
     down(directory)
+
+
+def test_without_the_extra_nothing_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(laboratory.PACKAGES, "no_such_module", "no-such-package")
+    directory = tmp_path / "lab"
+    assert main(["lab", "up", "--directory", str(directory)]) == ExitCode.MISSING_TOOL
+    assert main(["demo"]) == ExitCode.MISSING_TOOL
+    assert "not installed here: no-such-package. Install ec2zfs with its lab extra" in capsys.readouterr().err
+    assert not directory.exists()

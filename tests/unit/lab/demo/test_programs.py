@@ -92,7 +92,7 @@ with open(sys.argv[3], "wb") as record:
     watcher = subprocess.Popen(sys.argv[1:3], stdout=record)
 while not os.path.getsize(sys.argv[3]):
     time.sleep(0.02)
-print(watcher.pid)
+print(watcher.pid, flush=True)
 os._exit(0)
 """
 
