@@ -58,9 +58,5 @@ class ThisMachine:
         """See `Host.explain`."""
         return self.here.explain(command, status, stderr)
 
-    def reachable(self) -> bool:
-        """Always."""
-        return True
-
     def close(self) -> None:
         """Nothing to end."""

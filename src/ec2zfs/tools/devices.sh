@@ -66,9 +66,9 @@ END
 
 zero() { cmp --silent --bytes="$3" --ignore-initial="$2:0" "$1" /dev/zero; }
 
-# untouched DEVICE SIZE: whether nothing stands where anything of ours would, after content(). luksFormat puts the data at 16 MiB
-# (fact 55), and a ZFS label stands at both ends of the data. luksFormat never writes there, and writes the first 32 KiB
-# after all the rest, so what has no signature and is not blank there is not ours.
+# untouched DEVICE SIZE: whether nothing stands where anything of ours would, after content(). luksFormat puts the data
+# at 16 MiB (fact 55), and a ZFS label stands at both ends of the data. luksFormat never writes there, and writes the
+# first 32 KiB after all the rest, so what has no signature and is not blank there is not ours.
 untouched() {
     zero "$1" 16777216 1048576 && zero "$1" $(($2 - 1048576)) 1048576 || return 1
     [ -n "$signatures" ] || zero "$1" 0 32768

@@ -1,5 +1,5 @@
-# lock.sh POOL ENCRYPTED: export the pool and close every mapping of it, whatever state they are in. With encryption a pool
-# of that name that is none of ours is left alone; without it the name is all that there is to go by.
+# lock.sh POOL ENCRYPTED: export the pool and close every mapping of it, whatever state they are in. With encryption a
+# pool of that name that is none of ours is left alone; without it the name is all that there is to go by.
 # Prints `imported HEALTH` when the pool stays imported, and `open MAPPING` for each mapping that stays open.
 need dmsetup zpool cryptsetup
 pool=$1 encrypted=$2
