@@ -66,7 +66,7 @@ def prepare(connections: ExitStack) -> None:
     from ec2zfs.tools.volume_keys import VolumeKeys
 
     session = Session(parse(sample()), Words(Silent()), connections)
-    assert backup_parts(session).pool == session.pool
+    assert backup_parts(session).upkeep.design == session.design
     keys = VolumeKeys(Secret(bytes(64)), session.pool)
     records = keys.records(mapping_name(session.pool, place, 1) for place in session.design.layout.places())
     assert len(records) == 40 * 64

@@ -5,6 +5,7 @@ A message says what failed, where, why and what to do next. Nothing here does an
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import IntEnum
 
 
@@ -69,6 +70,18 @@ class CloudError(Ec2zfsError):
 
 class NoCapacity(CloudError):
     """EC2 has no machine (or no spot machine) of the type in the zone just now."""
+
+
+class NotInTime(CloudError):
+    """EC2 has not come to an end with what it was asked for; it may still do so."""
+
+
+class ModificationTooSoon(CloudError):
+    """EC2 takes another modification of a volume later; `not_before` is when, in UTC."""
+
+    def __init__(self, message: str, *, not_before: datetime, hint: str = "", code: str = "", action: str = "") -> None:
+        super().__init__(message, hint=hint, code=code, action=action)
+        self.not_before = not_before
 
 
 class HostError(Ec2zfsError):

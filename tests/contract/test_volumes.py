@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import count
 
 import pytest
@@ -13,19 +14,24 @@ from tests.fakes.local_ec2 import HASTY, OTHER_ZONE, ZONE, launched, served
 
 from ec2zfs.cloud.protocols import VolumeOrder, VolumesApi
 from ec2zfs.cloud.volumes import Volumes
-from ec2zfs.errors import CloudError, Refused
+from ec2zfs.errors import CloudError, ModificationTooSoon, NotInTime, Refused
 from ec2zfs.lab.faults import Fault, FaultKind
 from ec2zfs.model.layout import Place
-from ec2zfs.model.volume import Attachment, AttachmentState, Volume, VolumeState
+from ec2zfs.model.volume import Attachment, AttachmentState, Retirement, Schedule, Volume, VolumeState
 
 ORDER = VolumeOrder(Place(1, 1), generation=1, size_gib=1, type="gp3", zone=ZONE)
 SECOND = replace(ORDER, place=Place(1, 2))
 LIMIT = 5.0
+TOMORROW = datetime(2026, 11, 26, 2, 17, 5, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class World:
-    """The pool's volumes under test, two instances in their zone, one in another, and a way to get a broken volume."""
+    """The pool's volumes under test, two instances in their zone, one in another, and what may go wrong.
+
+    `broken` orders a volume that ends in `error`, and `breaks` lets one that is there end so. `hangs` lets the next
+    attachment of one not come about, and `puts_off` lets EC2 refuse to modify one before a time.
+    """
 
     pool: str
     volumes: VolumesApi
@@ -33,6 +39,9 @@ class World:
     other: str
     elsewhere: str
     broken: Callable[[VolumeOrder], Volume]
+    breaks: Callable[[Volume], None]
+    hangs: Callable[[Volume], None]
+    puts_off: Callable[[Volume, datetime], None]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +61,18 @@ def begin_world() -> Iterator[Callable[[str], World]]:
                 cloud.local.faults.add(Fault(FaultKind.VOLUME_ERROR))
                 return volumes.create(order)
 
-            return World(pool, volumes, launched(cloud.ec2), other, elsewhere, broken)
+            def breaks(volume: Volume) -> None:
+                cloud.local.marks.volume_status[volume.id] = "error"
+
+            def hangs(volume: Volume) -> None:
+                cloud.local.faults.add(Fault(FaultKind.HANG_ATTACH, volume.id))
+
+            def puts_off(_: Volume, until: datetime) -> None:
+                said = f"You can modify it again after {until:%Y-%m-%dT%H:%M:%SZ}."
+                refusal = Fault(FaultKind.FAIL, "ModifyVolume", "VolumeModificationRateExceeded", said)
+                cloud.local.faults.add(refusal)
+
+            return World(pool, volumes, launched(cloud.ec2), other, elsewhere, broken, breaks, hangs, puts_off)
 
         yield begin
 
@@ -70,7 +90,16 @@ def _in_memory() -> World:
         volumes.break_volume(volume.id)
         return volume
 
-    return World("cloud", volumes, "i-1", "i-2", "i-3", broken)
+    def breaks(volume: Volume) -> None:
+        volumes.break_volume(volume.id)
+
+    def hangs(volume: Volume) -> None:
+        volumes.hang_attach(volume.id)
+
+    def puts_off(volume: Volume, until: datetime) -> None:
+        volumes.put_off(volume.id, until)
+
+    return World("cloud", volumes, "i-1", "i-2", "i-3", broken, breaks, hangs, puts_off)
 
 
 def available(volume: Volume) -> bool:
@@ -262,12 +291,12 @@ def test_none_are_awaited_at_once(world: World) -> None:
 
 def test_waiting_ends_at_the_limit(world: World) -> None:
     volume = made(world)
-    with pytest.raises(CloudError, match="After 1 s EC2 is not done"):
+    with pytest.raises(NotInTime, match="After 1 s EC2 is not done"):
         world.volumes.awaited([volume.id], attached, 1)
 
 
 def test_waiting_for_a_volume_that_is_not_there_ends_at_the_limit(world: World) -> None:
-    with pytest.raises(CloudError, match="EC2 is not done"):
+    with pytest.raises(NotInTime, match="EC2 is not done"):
         world.volumes.awaited(["vol-0123456789abcdef0"], available, 1)
 
 
@@ -284,3 +313,92 @@ def test_a_volume_in_error_may_be_deleted_and_made_anew(world: World) -> None:
         world.volumes.awaited([broken.id], available, 60)
     world.volumes.delete(broken)
     assert made(world).id != broken.id
+
+
+def test_an_attachment_that_hangs_is_taken_back_by_force_and_made_anew(world: World) -> None:
+    volume = made(world)
+    world.hangs(volume)
+    world.volumes.attach(volume, world.instance, "/dev/sdf")
+    with pytest.raises(NotInTime):
+        world.volumes.awaited([volume.id], attached, 1)
+    world.volumes.detach(volume, force=True)
+    world.volumes.awaited([volume.id], available, LIMIT)
+    world.volumes.attach(volume, world.instance, "/dev/sdf")
+    world.volumes.awaited([volume.id], attached, LIMIT)
+
+
+def test_what_is_attached_is_detached_by_force(world: World) -> None:
+    volume = bound(world)
+    world.volumes.detach(volume, force=True)
+    [free] = world.volumes.awaited([volume.id], available, LIMIT)
+    world.volumes.detach(free, force=True)
+
+
+def test_a_volume_in_error_is_awaited_on_its_way_off_a_machine(world: World) -> None:
+    volume = bound(world)
+    world.breaks(volume)
+    world.volumes.detach(volume)
+    [free] = world.volumes.awaited([volume.id], lambda each: each.attachment is None, LIMIT, despite_error=True)
+    assert free.state is VolumeState.ERROR
+    world.volumes.delete(free)
+
+
+@pytest.mark.parametrize(("size_gib", "kind"), [(2, "gp3"), (1, "gp2"), (2, "gp2")])
+def test_a_modified_volume_shows_what_was_asked_for(world: World, size_gib: int, kind: str) -> None:
+    volume = bound(world)
+    world.volumes.modify(volume, size_gib, kind)
+    [now] = world.volumes.awaited([volume.id], lambda each: (each.size_gib, each.type) == (size_gib, kind), LIMIT)
+    assert now == replace(volume, size_gib=size_gib, type=kind)
+
+
+def test_modifying_to_the_same_is_success_however_far_it_has_come(world: World) -> None:
+    volume = made(world)
+    world.volumes.modify(volume, 1, "gp3")
+    for _ in range(3):
+        world.volumes.modify(volume, 2, "gp3")
+    world.volumes.awaited([volume.id], lambda each: each.size_gib == 2, LIMIT)
+    world.volumes.modify(volume, 2, "gp3")
+
+
+def test_a_volume_does_not_shrink(world: World) -> None:
+    volume = made(world, replace(ORDER, size_gib=3))
+    with pytest.raises(Refused, match="cannot shrink to 2"):
+        world.volumes.modify(volume, 2, "gp3")
+
+
+def test_a_modification_that_comes_too_soon_tells_when_it_may_come(world: World) -> None:
+    volume = made(world)
+    world.puts_off(volume, TOMORROW)
+    with pytest.raises(ModificationTooSoon) as caught:
+        world.volumes.modify(volume, 2, "gp3")
+    assert caught.value.not_before == TOMORROW
+    assert world.volumes.volumes() == [volume]
+
+
+def test_the_same_order_is_the_same_volume_though_it_has_grown(world: World) -> None:
+    volume = made(world)
+    world.volumes.modify(volume, 2, "gp3")
+    world.volumes.awaited([volume.id], lambda each: each.size_gib == 2, LIMIT)
+    assert world.volumes.create(ORDER).id == volume.id
+
+
+@pytest.mark.parametrize("since", [None, TOMORROW])
+def test_a_retired_volume_says_so(world: World, since: datetime | None) -> None:
+    volume = bound(world)
+    for _ in range(2):
+        world.volumes.retire(volume, since)
+    assert world.volumes.volumes() == [replace(volume, retirement=Retirement(since))]
+
+
+def test_what_was_unproven_is_proven_later(world: World) -> None:
+    volume = made(world)
+    world.volumes.retire(volume, None)
+    world.volumes.retire(volume, TOMORROW)
+    assert [each.retirement for each in world.volumes.volumes()] == [Retirement(TOMORROW)]
+
+
+def test_a_schedule_is_noted_changed_and_taken_away(world: World) -> None:
+    volume = made(world)
+    for schedule in (Schedule(2, TOMORROW), Schedule(3, TOMORROW), None, None):
+        world.volumes.schedule(volume, schedule)
+        assert world.volumes.volumes() == [replace(volume, schedule=schedule)]

@@ -15,7 +15,7 @@ import copy
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar, cast
 
 from tests.fakes.cloud import FakeVolumes
@@ -29,6 +29,7 @@ from tests.fakes.zfs_world import WorldTransport, ZfsHost
 from ec2zfs.cloud.patience import Patience
 from ec2zfs.cloud.protocols import Image
 from ec2zfs.errors import HostError
+from ec2zfs.execute.members import Members
 from ec2zfs.execute.pool import CloudPool
 from ec2zfs.execute.progress import Silent
 from ec2zfs.execute.receiver import Access, Limits, Receiver, ReceiverCloud, ReceiverTerms
@@ -39,6 +40,7 @@ from ec2zfs.hosts.host import Command, Host, Result, Stage
 from ec2zfs.hosts.known_hosts import KnownHosts
 from ec2zfs.hosts.secret import Secret
 from ec2zfs.model.instance import Instance, InstanceState, InstanceType, Market
+from ec2zfs.model.layout import Layout
 from ec2zfs.model.pool import PoolStatus
 from ec2zfs.model.source import Source
 from ec2zfs.model.volume import Volume
@@ -46,6 +48,7 @@ from ec2zfs.plan.receiver import WantedReceiver
 from ec2zfs.runs.backup import BackupParts, back_up
 from ec2zfs.runs.creation import CreationParts, create_pool
 from ec2zfs.runs.stages import Journal
+from ec2zfs.runs.upkeep import UpkeepParts
 
 T = TypeVar("T")
 
@@ -93,12 +96,20 @@ class Pins:
 class Day:
     """What there is outside of controllers. `dead`: the receiver answers nobody until it is switched off.
 
-    `market`, `zone` and `type` are what the configuration says of the receiver, `facts` what its system is like.
+    `market`, `zone` and `type` are what the configuration says of the receiver, `facts` what its system is like;
+    `design` is the pool's, `grace` the time for which a replaced volume is kept.
     """
 
     def __init__(
-        self, market: Market = Market.ON_DEMAND, machine: PoolHolder | None = None, *, made: bool = True
+        self,
+        market: Market = Market.ON_DEMAND,
+        machine: PoolHolder | None = None,
+        *,
+        layout: Layout = PAIR,
+        made: bool = True,
     ) -> None:
+        self.design = design(layout)
+        self.grace = timedelta(days=7)
         self.market = market
         self.zone = ZONE
         self.type = TYPE
@@ -253,16 +264,27 @@ class Controller:
         """What the run works with."""
         site = cast("Host", Reached(self.outside, "site", self.day.site))
         return BackupParts(
-            pool="cloud",
-            zone=self.day.zone,
-            instance_type=self.instance_type,
             site=site,
             sources=SOURCES,
-            receiver=self.receiver,
-            fleet=self.fleet,
-            attach=self.attach,
-            cloud_pool=self.cloud_pool,
+            upkeep=self.upkeep(),
             replicator=lambda host: Replicator(site, host, "cloud", self, Silent(), lambda _seconds: None),
+        )
+
+    def upkeep(self) -> UpkeepParts:
+        """What work on the pool itself works with."""
+        return UpkeepParts(
+            design=self.day.design,
+            zone=self.day.zone,
+            instance_type=self.instance_type,
+            seat=self._seat,
+            fleet=self.fleet,
+            receiver=self.receiver,
+            attach=lambda: self.attach(accept_degraded=True),
+            cloud_pool=self.cloud_pool,
+            members=lambda host: Members(host, self.day.design),
+            scrub_age=timedelta(days=7),
+            grace=self.day.grace,
+            progress=self.listener,
         )
 
     def instance_type(self) -> InstanceType:
@@ -271,16 +293,21 @@ class Controller:
 
     def cloud_pool(self, host: Host) -> CloudPool:
         """As the session's."""
-        return CloudPool(host, design(PAIR))
+        return CloudPool(host, self.day.design)
 
-    def attach(self) -> list[Volume]:
+    def attach(self, *, accept_degraded: bool = False) -> list[Volume]:
         """As the session's: the pool's volumes, attached to the receiver that is up."""
-        up = [each for each in self.receiver.status().instances if each.state is InstanceState.RUNNING]
-        return self.fleet.attached(up[0], self.day.type)
+        return self.fleet.attached(self._running(), self.day.type, accept_degraded=accept_degraded)
+
+    def _running(self) -> Instance:
+        return next(each for each in self.receiver.status().instances if each.state is InstanceState.RUNNING)
+
+    def _seat(self) -> tuple[str, InstanceType]:
+        return self._running().id, self.day.type
 
     def create_pool(self, key: Secret | None = POOL_KEY) -> PoolStatus:
         """What the operator does once; like a session it ends with leaving the receiver."""
-        kinds = (design(PAIR), wish(PAIR), self.instance_type)
+        kinds = (self.day.design, wish(self.day.design.layout), self.instance_type)
         parts = CreationParts(*kinds, self.fleet, self.receiver, self.attach, self.cloud_pool)
         try:
             return create_pool(parts, key, self.journal)

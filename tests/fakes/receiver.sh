@@ -1,10 +1,10 @@
 # The programs of a receiver as shell functions over the directory $WORLD, so that our real scripts run against an
 # imagined machine in milliseconds. Strict: what a real program would not understand fails here too.
 #
-#   attached            NAME SERIAL a line: the disks that show now
+#   attached            NAME SERIAL BYTES a line: the disks that show now
 #   volumes/SERIAL/     what outlives the machine: signatures, label, slots (a key in hexadecimal each), head, data, zfs
-#   pools/GUID/         name, vdevs (kind and paths), hostid, exported
-#   mapper/ imported/   what dies with the machine: open mappings (holding a serial), imported pools (holding a GUID)
+#   pools/GUID/         name, vdevs (kind and paths), hostid, exported, and more (zpool.sh)
+#   mapper/ imported/   what dies with the machine: open mappings (a serial, and their bytes), imported pools (a GUID)
 #   effects             what was changed so far, a line each; kill_after: the number of them at which the machine stops
 
 effect() {
@@ -30,7 +30,12 @@ said() {
 sleep() { command sleep 0.01; }
 
 # The tests run this some hundred times: what follows does without processes where it can.
-cat() { while IFS= read -r cat_line; do echo "$cat_line"; done <"$1"; }
+cat() {
+    case $1 in
+    /sys/block/dm-*) statistics "$1" ;;
+    *) while IFS= read -r cat_line; do echo "$cat_line"; done <"$1" ;;
+    esac
+}
 touch() { : >>"$1"; }
 empty() { : >"$1"; }
 has_line() {
@@ -40,25 +45,57 @@ has_line() {
     return 1
 }
 
-# find_volume DEVICE: the volume behind a disk or a mapping, in $volume and $serial
+# find_volume DEVICE: the volume behind a disk or a mapping, in $volume and $serial, and the device's size in $bytes
 find_volume() {
     serial=
     case $1 in
-    /dev/mapper/*) [ -s "$WORLD/mapper/${1#/dev/mapper/}" ] && read -r serial <"$WORLD/mapper/${1#/dev/mapper/}" ;;
-    *)
-        while read -r find_volume_name find_volume_serial; do
-            [ "/dev/$find_volume_name" = "$1" ] && serial=$find_volume_serial
-        done <"$WORLD/attached"
+    /dev/mapper/*)
+        [ -s "$WORLD/mapper/${1#/dev/mapper/}" ] || return 1
+        { read -r serial && read -r bytes; } <"$WORLD/mapper/${1#/dev/mapper/}"
         ;;
+    *) find_disk "$1" ;;
     esac
     volume=$WORLD/volumes/$serial
     [ -n "$serial" ]
 }
 
+find_disk() {
+    while read -r find_disk_name find_disk_serial find_disk_bytes; do
+        if [ "/dev/$find_disk_name" = "$1" ] || [ "$find_disk_serial" = "$1" ]; then
+            serial=$find_disk_serial
+            bytes=$find_disk_bytes
+        fi
+    done <"$WORLD/attached"
+}
+
+# statistics PATH: the kernel's files about the mapping of that number, in the order of their names
+statistics() {
+    statistics_number=0
+    for statistics_path in "$WORLD"/mapper/*; do
+        [ -s "$statistics_path" ] || continue
+        case $1 in
+        "/sys/block/dm-$statistics_number/size")
+            find_volume "/dev/mapper/${statistics_path##*/}"
+            echo $((bytes / 512))
+            ;;
+        "/sys/block/dm-$statistics_number/stat") echo '      21        0      168        1      300      0     2048     9 0 9 10' ;;
+        esac
+        statistics_number=$((statistics_number + 1))
+    done
+}
+
+tee() {
+    [ "$1" = /sys/module/zfs/parameters/zfs_scan_checkpoint_intval ] || wrong tee "$@"
+    read -r tee_value
+    echo "$tee_value" >"$WORLD/checkpoint_interval"
+}
+
 lsblk() {
     [ "$*" = '--nodeps --noheadings --raw --bytes --output NAME,SIZE,SERIAL' ] || wrong lsblk "$@"
     echo 'vda 8589934592 '
-    while read -r lsblk_name lsblk_serial; do echo "$lsblk_name 1073741824 $lsblk_serial"; done <"$WORLD/attached"
+    while read -r lsblk_name lsblk_serial lsblk_bytes; do
+        echo "$lsblk_name $lsblk_bytes $lsblk_serial"
+    done <"$WORLD/attached"
 }
 
 wipefs() {
@@ -73,7 +110,7 @@ cmp() {
     case "$1 $2 $3 $5" in
     '--silent --bytes=32768 --ignore-initial=0:0 /dev/zero') [ ! -e "$volume/head" ] ;;
     '--silent --bytes=1048576 --ignore-initial=16777216:0 /dev/zero') [ ! -e "$volume/data" ] ;;
-    '--silent --bytes=1048576 --ignore-initial=1072693248:0 /dev/zero') [ ! -e "$volume/data" ] ;;
+    "--silent --bytes=1048576 --ignore-initial=$((bytes - 1048576)):0 /dev/zero") [ ! -e "$volume/data" ] ;;
     *) wrong cmp "$@" ;;
     esac
 }
@@ -94,11 +131,19 @@ dmsetup() {
             [ -s "$dmsetup_path" ] || continue
             read -r serial <"$dmsetup_path"
             dmsetup_device='254, 48'
-            while read -r dmsetup_disk dmsetup_serial; do
+            while read -r dmsetup_disk dmsetup_serial _; do
                 [ "$serial" = "$dmsetup_serial" ] && dmsetup_device=$dmsetup_disk
             done <"$WORLD/attached"
             has_line "$WORLD/stale" "${dmsetup_path##*/}" && dmsetup_device='254, 48'
             printf '%s: 1 dependencies\t: (%s)\n' "${dmsetup_path##*/}" "$dmsetup_device"
+        done
+        ;;
+    'info --columns --noheadings --separator   --options name,blkdevname')
+        dmsetup_number=0
+        for dmsetup_path in "$WORLD"/mapper/*; do
+            [ -s "$dmsetup_path" ] || continue
+            echo "${dmsetup_path##*/} dm-$dmsetup_number"
+            dmsetup_number=$((dmsetup_number + 1))
         done
         ;;
     *) wrong dmsetup "$@" ;;
@@ -127,8 +172,8 @@ cryptsetup() {
         printf 'LUKS header information\nVersion:       \t2\nLabel:         \t%s\nKeyslots:\n' \
             "$(cat "$volume/label")"
         cryptsetup_slot=0
-        while read -r _; do
-            printf '  %s: luks2\n\tKey:        512 bits\n' "$cryptsetup_slot"
+        while read -r cryptsetup_line; do
+            [ "$cryptsetup_line" = - ] || printf '  %s: luks2\n\tKey:        512 bits\n' "$cryptsetup_slot"
             cryptsetup_slot=$((cryptsetup_slot + 1))
         done <"$volume/slots"
         printf 'Tokens:\nDigests:\n  0: pbkdf2\n'
@@ -154,181 +199,114 @@ cryptsetup() {
     'open --type luks2 /dev/'*' --key-file=- --keyfile-size=64')
         [ ! -s "$WORLD/mapper/$5" ] || said "Device $5 already exists." || return 5
         opens "$4" || return
-        echo "$serial" >"$WORLD/mapper/$5"
+        find_disk "$serial"
+        printf '%s\n%s\n' "$serial" $((bytes - 16777216)) >"$WORLD/mapper/$5"
         effect "open $5"
         ;;
     'close '*)
         [ -s "$WORLD/mapper/$2" ] || said "Device $2 is not active." || return 4
-        for cryptsetup_pool in "$WORLD"/imported/*; do
-            [ -s "$cryptsetup_pool" ] || continue
-            read -r guid <"$cryptsetup_pool"
-            has_line "$WORLD/pools/$guid/vdevs" "/dev/mapper/$2" || continue
+        if in_use "/dev/mapper/$2"; then
             said "Device $2 is still in use."
             return 5
-        done
+        fi
         empty "$WORLD/mapper/$2"
+        fresh "$2"
         effect "close $2"
         ;;
+    'resize '*' --key-file=- --keyfile-size=64')
+        opens "/dev/mapper/$2" || return
+        find_disk "$serial"
+        [ -n "$serial" ] || said "Device $2 is not active." || return 4
+        printf '%s\n%s\n' "$serial" $((bytes - 16777216)) >"$WORLD/mapper/$2"
+        effect "resize $2"
+        ;;
+    # what rekey.sh asks for
+    'open --test-passphrase --verbose --type luks2 /dev/'*' --key-file=- --keyfile-size=64') opens_slot "$6" ;;
+    'luksAddKey --batch-mode --key-slot '*' --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file=- '*)
+        [ "${10} ${11} ${13}" = '--keyfile-size=64 --new-keyfile-size=64 -' ] || wrong cryptsetup "$@"
+        add_slot "$4" "${12}"
+        ;;
+    'luksKillSlot --batch-mode /dev/'*' --key-file=- --keyfile-size=64') kill_slot "$4" "$3" ;;
     *) wrong cryptsetup "$@" ;;
     esac
+}
+
+# fresh MAPPING: it is not on a device that is gone any more
+fresh() {
+    fresh_lines=
+    while read -r fresh_line; do
+        [ "$fresh_line" = "$1" ] || fresh_lines="$fresh_lines$fresh_line
+"
+    done <"$WORLD/stale"
+    printf '%s' "$fresh_lines" >"$WORLD/stale"
+}
+
+# opens_slot DEVICE: as `opens`, and says which slot it was, the first of several.
+opens_slot() {
+    opens "$1" || return
+    slot_number=0
+    while read -r slot_line; do
+        [ "$slot_line" != "$opens_key" ] || break
+        slot_number=$((slot_number + 1))
+    done <"$volume/slots"
+    echo "Key slot $slot_number unlocked."
+}
+
+# put_slot NUMBER LINE: the line of a slot is this now, `-` for an empty one.
+put_slot() {
+    slot_number=0
+    slot_lines=
+    while read -r slot_line || [ "$slot_number" -le "$1" ]; do
+        [ -n "$slot_line" ] || slot_line=-
+        [ "$slot_number" -ne "$1" ] || slot_line=$2
+        slot_lines="$slot_lines$slot_line
+"
+        slot_number=$((slot_number + 1))
+    done <"$volume/slots"
+    printf '%s' "$slot_lines" >"$volume/slots"
+}
+
+# add_slot NUMBER DEVICE: the key that opens comes first, the one to be added after it.
+add_slot() {
+    opens "$2" || return
+    slot_number=0
+    while read -r slot_line; do
+        if [ "$slot_number" -eq "$1" ] && [ "$slot_line" != - ]; then said "Key slot $1 is full."; return 1; fi
+        slot_number=$((slot_number + 1))
+    done <"$volume/slots"
+    slot_key=$(key) || said 'Cannot read requested amount of data.' || return
+    put_slot "$1" "$slot_key"
+    effect "luksAddKey $(cat "$volume/label") $1"
+}
+
+# kill_slot NUMBER DEVICE: the key must open another slot, or the last one itself; the key goes before its slot does.
+kill_slot() {
+    slot_others=$(key) || said 'Cannot read requested amount of data.' || return
+    find_volume "$2" && [ -e "$volume/slots" ] || said "Device $2 is not a valid LUKS device." || return
+    slot_number=0
+    slot_used=0
+    slot_proven=
+    slot_itself=
+    while read -r slot_line; do
+        [ "$slot_line" = - ] || slot_used=$((slot_used + 1))
+        if [ "$slot_number" -eq "$1" ]; then
+            [ "$slot_line" != - ] || said "Keyslot $1 is not active." || return
+            [ "$slot_line" != "$slot_others" ] || slot_itself=yes
+        elif [ "$slot_line" = "$slot_others" ]; then
+            slot_proven=yes
+        fi
+        slot_number=$((slot_number + 1))
+    done <"$volume/slots"
+    [ "$slot_used" -gt 1 ] || slot_proven=$slot_itself
+    [ -n "$slot_proven" ] || said 'No key available with this passphrase.' || return 2
+    put_slot "$1" wiped
+    effect "luksKillSlot $(cat "$volume/label") $1: its key"
+    put_slot "$1" -
+    effect "luksKillSlot $(cat "$volume/label") $1"
 }
 
 zgenhostid() {
     [ "$1" = -f ] && [ ${#2} -eq 8 ] || wrong zgenhostid "$@"
     echo "$2" >"$WORLD/hostid"
     effect "zgenhostid $2"
-}
-
-zpool() {
-    case $* in
-    'list -H -o name '*) [ -s "$WORLD/imported/$5" ] && echo "$5" ;;
-    'list -H -o health '*)
-        [ -s "$WORLD/imported/$5" ] || return 1
-        if [ -e "$WORLD/suspended" ]; then echo SUSPENDED; else echo ONLINE; fi
-        ;;
-    'list -H -p -o name,guid,size,allocated,free,health')
-        for zpool_path in "$WORLD"/imported/*; do
-            [ -s "$zpool_path" ] || continue
-            read -r guid <"$zpool_path"
-            printf '%s\t%s\t6442450944\t65536\t6442385408\tONLINE\n' "${zpool_path##*/}" "$guid"
-        done
-        ;;
-    'status -P -p '*)
-        read -r guid <"$WORLD/imported/$4"
-        zpool_status "$guid" "$4"
-        ;;
-    'export '*)
-        for zpool_name; do :; done
-        [ -s "$WORLD/imported/$zpool_name" ] || said "cannot open '$zpool_name': no such pool" || return
-        [ ! -e "$WORLD/suspended" ] || command sleep 5 || return
-        if [ -e "$WORLD/busy" ] && [ "$2" != -f ]; then
-            said "cannot export '$zpool_name': pool is busy"
-            return 1
-        fi
-        read -r guid <"$WORLD/imported/$zpool_name"
-        echo yes >"$WORLD/pools/$guid/exported"
-        empty "$WORLD/imported/$zpool_name"
-        effect "export $zpool_name"
-        ;;
-    'clear '*) [ ! -e "$WORLD/suspended" ] || [ ! -s "$WORLD/suspended" ] || command rm "$WORLD/suspended" ;;
-    'import -d '*)
-        shift
-        zpool_import "$@"
-        ;;
-    'create -o ashift=12 -o autoexpand=off -o cachefile=none -o compatibility=openzfs-2.1-linux -O '*)
-        shift 9
-        zpool_create "$@"
-        ;;
-    *) wrong zpool "$@" ;;
-    esac
-}
-
-zpool_status() {
-    printf '  pool: %s\n state: ONLINE\nconfig:\n\n\tNAME  STATE     READ WRITE CKSUM\n' "$2"
-    printf '\t%s  ONLINE       0     0     0\n' "$2"
-    while read -r zpool_word; do
-        case $zpool_word in
-        /*) zpool_word="    $zpool_word" ;;
-        *) zpool_word="  $zpool_word" ;;
-        esac
-        printf '\t%s  ONLINE       0     0     0\n' "$zpool_word"
-    done <"$WORLD/pools/$1/vdevs"
-    printf '\nerrors: No known data errors\n'
-}
-
-zpool_create() {
-    while [ "$1" = -O ]; do
-        case $2 in
-        acltype=posix | atime=off | canmount=off | compression=lz4 | mountpoint=none | recordsize=1M | xattr=sa) ;;
-        *) wrong zpool create "$@" ;;
-        esac
-        shift 2
-    done
-    [ "$1 $2" = '-R /mnt' ] || wrong zpool create "$@"
-    zpool_name=$3
-    shift 3
-    [ ! -s "$WORLD/imported/$zpool_name" ] || said "cannot create '$zpool_name': pool already exists" || return
-    read -r hostid <"$WORLD/hostid"
-    guid=1000
-    while [ -e "$WORLD/pools/$guid" ]; do guid=$((guid + 1)); done
-    for zpool_word; do
-        case $zpool_word in
-        /*)
-            find_volume "$zpool_word" || said "cannot open '$zpool_word': no such device" || return
-            [ ! -e "$volume/zfs" ] || said "$zpool_word is part of a pool" || return
-            ;;
-        esac
-    done
-    mkdir "$WORLD/pools/$guid"
-    zpool_vdev=0
-    for zpool_word; do
-        case $zpool_word in
-        /*)
-            find_volume "$zpool_word"
-            echo "$guid" >"$volume/zfs"
-            touch "$volume/data"
-            [ "$zpool_word" != "${zpool_word#/dev/mapper/}" ] || echo zfs_member >"$volume/signatures"
-            ;;
-        *)
-            zpool_word=$zpool_word-$zpool_vdev
-            zpool_vdev=$((zpool_vdev + 1))
-            ;;
-        esac
-        echo "$zpool_word" >>"$WORLD/pools/$guid/vdevs"
-    done
-    echo "$zpool_name" >"$WORLD/pools/$guid/name"
-    echo "$hostid" >"$WORLD/pools/$guid/hostid"
-    : >"$WORLD/pools/$guid/exported"
-    echo "$guid" >"$WORLD/imported/$zpool_name"
-    effect "create $zpool_name"
-}
-
-zpool_import() {
-    zpool_guids=
-    while [ "${1:-}" = -d ]; do
-        find_volume "$2" || said "cannot open '$2'" || return
-        shift 2
-        [ -e "$volume/zfs" ] || continue
-        read -r guid <"$volume/zfs"
-        read -r zpool_name <"$WORLD/pools/$guid/name"
-        if [ -s "$WORLD/imported/$zpool_name" ] && has_line "$WORLD/imported/$zpool_name" "$guid"; then continue; fi
-        case " $zpool_guids " in
-        *" $guid "*) ;;
-        *) zpool_guids="$zpool_guids $guid" ;;
-        esac
-    done
-    if [ $# -eq 0 ]; then
-        [ -n "$zpool_guids" ] || said 'no pools available to import' || return
-        for guid in $zpool_guids; do
-            read -r zpool_name <"$WORLD/pools/$guid/name"
-            printf '   pool: %s\n     id: %s\n  state: ONLINE\naction: The pool can be imported.\n config:\n\n' \
-                "$zpool_name" "$guid"
-        done
-        return
-    fi
-    zpool_force=
-    if [ "$1" = -f ]; then
-        zpool_force=yes
-        shift
-    fi
-    [ "$1 $2 $3 $4 $5" = '-N -o cachefile=none -R /mnt' ] && [ $# -eq 6 ] || wrong zpool import "$@"
-    for guid in $zpool_guids; do
-        read -r zpool_name <"$WORLD/pools/$guid/name"
-        case $6 in
-        "$guid" | "$zpool_name") ;;
-        *) continue ;;
-        esac
-        read -r hostid <"$WORLD/hostid"
-        if [ ! -s "$WORLD/pools/$guid/exported" ] && [ -z "$zpool_force" ] &&
-            ! has_line "$WORLD/pools/$guid/hostid" "$hostid"; then
-            said "cannot import '$6': pool was previously in use from another system."
-            return 1
-        fi
-        : >"$WORLD/pools/$guid/exported"
-        echo "$hostid" >"$WORLD/pools/$guid/hostid"
-        echo "$guid" >"$WORLD/imported/$zpool_name"
-        effect "import $zpool_name"
-        return
-    done
-    said "cannot import '$6': no such pool available"
 }

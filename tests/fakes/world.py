@@ -20,12 +20,14 @@ from ec2zfs.errors import CommandFailed
 from ec2zfs.execute.volumes import VolumeFleet
 from ec2zfs.hosts.host import Command, Result
 from ec2zfs.hosts.secret import Secret
-from ec2zfs.model.layout import Layout
+from ec2zfs.model.layout import GIB, Layout
 from ec2zfs.model.volume import AttachmentState, Volume
-from ec2zfs.plan.volumes import plan_creation
+from ec2zfs.plan.volumes import CreateVolume, plan_creation
 
-PROGRAMS = Path(__file__).with_name("receiver.sh").read_text()
+PROGRAMS = "".join(Path(__file__).with_name(name).read_text() for name in ("receiver.sh", "zpool.sh"))
 NEVER = 10**9
+HEADER = 16 * 2**20
+"""Bytes that a LUKS2 header takes of a volume."""
 LETTERS = (*ascii_lowercase[1:], *(f"a{letter}" for letter in ascii_lowercase))
 
 
@@ -90,9 +92,23 @@ class World:
     def leave_open(self, volume: Volume, mapping: str = "", *, stale: bool = False) -> None:
         """A mapping is open on a volume; `stale`: on a device of it that is gone."""
         name = mapping or volume.mapping
-        (self.directory / "mapper" / name).write_text(volume.serial + "\n")
+        (self.directory / "mapper" / name).write_text(f"{volume.serial}\n{volume.size_gib * GIB - HEADER}\n")
         if stale:
             (self.directory / "stale").write_text(name + "\n")
+
+    def fail(self, volume: Volume, state: str = "FAULTED") -> None:
+        """ZFS gave a member up: FAULTED, REMOVED or OFFLINE."""
+        for path in (self.directory / "pools").iterdir():
+            with (path / "states").open("a") as states:
+                states.write(f"/dev/mapper/{volume.mapping} {state}\n")
+
+    def hold_scans(self) -> None:
+        """Resilvers and scrubs go on until `end_scans`; else each ends when the pool's status is asked for."""
+        (self.directory / "held").touch()
+
+    def end_scans(self) -> None:
+        """They end with the next look."""
+        (self.directory / "held").unlink()
 
     def forget_import(self) -> None:
         """The pool was exported by hand."""
@@ -116,6 +132,7 @@ class World:
         path.mkdir()
         (path / "name").write_text(name + "\n")
         (path / "vdevs").write_text("mirror-0\n/dev/sdx\n/dev/sdy\n")
+        (path / "size-mirror-0").write_text("1\n")
         (self.directory / "imported" / name).write_text("9\n")
 
     def put(self, serial: str, signature: str) -> None:
@@ -138,6 +155,12 @@ class World:
         """The disk shows no more, though EC2 calls it attached."""
         self._pulled.add(volume.serial)
 
+    def put_back(self, volume: Volume) -> None:
+        """The disk shows again, as another device than before."""
+        self._pulled.discard(volume.serial)
+        with (self.directory / "stale").open("a") as stale:
+            stale.write(f"{volume.mapping}\n")
+
     def on_volume(self, serial: str) -> Path:
         """The directory of what stands on a volume."""
         path = self.directory / "volumes" / serial
@@ -153,7 +176,8 @@ class World:
         shown = [serial for serial in attached if serial not in self._pulled]
         for serial in shown:
             self.on_volume(serial)
-        lines = [f"vd{letter} {serial}\n" for letter, serial in zip(LETTERS, shown, strict=False)]
+        sizes = {volume.serial: volume.size_gib * GIB for volume in self.volumes.paid}
+        lines = [f"vd{letter} {serial} {sizes[serial]}\n" for letter, serial in zip(LETTERS, shown, strict=False)]
         (self.directory / "attached").write_text("".join(lines))
 
 
@@ -204,3 +228,12 @@ def attached(world: World, layout: Layout) -> list[Volume]:
     fleet = VolumeFleet(world.volumes)
     fleet.carry_out(plan_creation(wish(layout), fleet.volumes()))
     return fleet.attached(instance(), instance_type(64))
+
+
+def newcomer(world: World, old: Volume, *, size_gib: int = 0) -> Volume:
+    """The next volume of a place, bought and attached."""
+    fleet = VolumeFleet(world.volumes)
+    order = CreateVolume(old.pool, old.place, old.generation + 1, size_gib or old.size_gib, old.type, old.zone)
+    fleet.carry_out([order])
+    attached = fleet.attached(instance(), instance_type(64))
+    return next(each for each in attached if (each.place, each.generation) == (old.place, order.generation))

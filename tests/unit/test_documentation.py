@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,23 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
 NAMED = re.compile(r"`((?:tests|src|bench|docs|scripts)/[\w./-]+)(?:::(\w+))?`")
 VERBS = {leaf.prog for leaf in leaves(parser())}
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text("utf-8")
+CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+COMMANDS = sorted(
+    {line for block in CONSOLE.findall(RUNBOOK) for line in re.findall(r"^\$ ec2zfs (.*)$", block, re.MULTILINE)}
+)
+LAB_TESTS = [ROOT / "tests" / "lab" / f"test_{name}.py" for name in ("upkeep", "backup", "pool")]
+NOT_TYPED_IN_THE_LAB = {
+    "instance ssh": "needs a terminal",
+    "instance status": "reads only; tests/unit/cli/test_instance.py",
+    "pool add-vdev --dry-run": "a preview: the plan is that of the command, foreseen",
+    "pool grow --size 3 --dry-run": "a preview: the plan is that of the command, foreseen",
+    "pool grow --type gp3": "another value of what is typed there",
+    "pool rekey --replace": "rounds and keys are each typed there; together in tests/unit/runs/test_rekeying.py",
+    "pool status --watch": "ends with the terminal only",
+    "volumes list": "reads only; tests/unit/cli/test_volumes_verbs.py",
+}
+"""Commands of the runbook that no lab test types, and why that will do."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -37,3 +56,36 @@ def test_the_commands_that_a_page_tells_exist(page: Path) -> None:
         first = words.split()
         known = [f"ec2zfs {' '.join(first[:count])}" for count in range(1, len(first) + 1)]
         assert VERBS & set(known) or any(verb.startswith(f"ec2zfs {words}") for verb in VERBS), words
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_of_the_runbook_are_understood(command: str) -> None:
+    parser().parse_args(command.replace("VOLUME", "vol-0123456789abcdef0").split())
+
+
+def test_the_commands_of_the_runbook_are_typed_in_the_lab() -> None:
+    typed = {command for path in LAB_TESTS for command in _typed(ast.parse(path.read_text()))}
+    assert {command for command in COMMANDS if command not in typed} == set(NOT_TYPED_IN_THE_LAB)
+
+
+def test_every_command_of_the_runbook_stands_alone_on_its_line() -> None:
+    in_blocks = [line for block in CONSOLE.findall(RUNBOOK) for line in block.splitlines()]
+    assert [line for line in in_blocks if not re.match(r"\$ \S", line)] == []
+    assert RUNBOOK.count("\n$ ") == len(in_blocks), "a command stands outside of a console block"
+
+
+def test_the_links_within_the_runbook_lead_somewhere() -> None:
+    headings = re.findall(r"^#+ (.*)$", RUNBOOK, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]*)\)", RUNBOOK)) <= anchors
+
+
+def _typed(tree: ast.AST) -> Iterator[str]:
+    """What could be a command in a test: each string, and strings that follow one another in a call or a tuple."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str(text)):
+                yield text
+            case ast.Call(args=given) | ast.Tuple(elts=given):
+                words = [each.value for each in given if isinstance(each, ast.Constant)]
+                yield " ".join(word for word in words if isinstance(word, str))

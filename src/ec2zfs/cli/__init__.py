@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 VERBS = {
     "init": "write a sample configuration",
     "volumes": "create, attach, detach and delete the volumes of the pool",
-    "pool": "create, unlock, lock and look at the cloud pool",
+    "pool": "create, unlock, lock, look at, grow and mend the cloud pool",
     "instance": "make, start, stop and reach the receiver",
     "backup": "back all sources up: snapshot, start the receiver, unlock, replicate, check, lock, stop",
     "demo": "show a whole backup day in a local EC2, on real ZFS and LUKS, and prove it",

@@ -12,11 +12,8 @@ if TYPE_CHECKING:
 
     from ec2zfs.cli.session import Session
     from ec2zfs.cli.verbs import Verbs
-    from ec2zfs.cloud.prices import Prices
     from ec2zfs.runs.backup import BackupParts
     from ec2zfs.runs.preview import BackupPreview
-    from ec2zfs.runs.report import RunReport
-    from ec2zfs.runs.stages import Journal
 
 
 def register(verbs: Verbs) -> None:
@@ -50,72 +47,21 @@ def backup_parts(session: Session) -> BackupParts:
     """What the run works with, from the configuration; asks nobody yet."""
     from ec2zfs.runs.backup import BackupParts
 
-    return BackupParts(
-        pool=session.pool,
-        zone=session.configuration.aws.zone,
-        instance_type=session.configured_type,
-        site=session.site,
-        sources=session.sources,
-        receiver=session.receiver,
-        fleet=session.fleet,
-        attach=session.attached_volumes,
-        cloud_pool=session.cloud_pool,
-        replicator=session.replicator,
-    )
+    return BackupParts(site=session.site, sources=session.sources, upkeep=session.upkeep, replicator=session.replicator)
 
 
 def _back_up(session: Session, now: datetime) -> None:
+    from ec2zfs.cli.run_report import reported
     from ec2zfs.runs.backup import back_up
-    from ec2zfs.runs.stages import Journal
 
-    journal, prices = Journal(session.output), session.prices  # a table that is wrong is told before the run
-    with session.lock():
+    with session.lock(), reported(session, "backup", now) as run:
         key = session.pool_key()
         try:
-            back_up(backup_parts(session), key, now, journal)
+            back_up(backup_parts(session), key, now, run.journal)
         finally:
-            for warning in journal.replicated.warnings if journal.replicated else ():
+            for warning in run.journal.replicated.warnings if run.journal.replicated else ():
                 session.output.warn(warning)
-            report = _report(session, prices, journal, now)
-            written = _written(session, report)
-    _show_report(session, report, written)
-
-
-def _report(session: Session, prices: Prices, journal: Journal, began: datetime) -> RunReport:
-    from datetime import UTC, datetime
-
-    from ec2zfs.runs.report import RunReport
-
-    ended = datetime.now(UTC)
-    cost = prices.instance_run(session.configuration.receiver.instance_type, (ended - began).total_seconds())
-    dollars = None if cost is None else float(cost)
-    bytes_sent = journal.replicated.bytes if journal.replicated else None
-    return RunReport(session.pool, began, ended, tuple(journal.stages), bytes_sent, dollars)
-
-
-def _written(session: Session, report: RunReport) -> str | None:
-    """The report's file. A report that cannot be written is told, and hides nothing of the run."""
-    from ec2zfs.runs.report import write_report
-
-    try:
-        return str(write_report(report, session.configuration.paths.state / "reports"))
-    except OSError as error:
-        session.output.warn(f"The report of this run could not be written: {error}.")
-        return None
-
-
-def _show_report(session: Session, report: RunReport, written: str | None) -> None:
-    session.output.result(
-        "backup complete",
-        {
-            "pool": report.pool,
-            "bytes sent": report.bytes_sent,
-            "seconds": round((report.ended - report.started).total_seconds(), 1),
-            "receiver USD at most": None if report.cost_usd is None else round(report.cost_usd, 4),
-            "prices": session.prices.caption,
-            "report": written,
-        },
-    )
+    run.show("backup complete", {"pool": session.pool, "bytes sent": run.report.bytes_sent})
 
 
 def _show_preview(session: Session, preview: BackupPreview) -> None:

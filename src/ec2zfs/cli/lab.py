@@ -77,6 +77,9 @@ def _add(verbs: Verbs, name: str, summary: str, handler: Handler) -> argparse.Ar
 def _counted(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--times", metavar="N", type=int, default=1, help="how often (1); 0: until taken back")
     parser.add_argument("--skip", metavar="N", type=int, default=0, help="how many pass before (0)")
+    parser.add_argument(
+        "--share", metavar="S", type=float, default=1.0, help="to which share of them, evenly spread (1)"
+    )
 
 
 def _directory(arguments: argparse.Namespace) -> Path:
@@ -169,6 +172,7 @@ def _call_fault(arguments: argparse.Namespace) -> int:
         times=arguments.times or None,
         skip=arguments.skip,
         seconds=getattr(arguments, "seconds", 0.0),
+        share=arguments.share,
     )
     LabClient(running(_directory(arguments)).endpoint).add(fault)
     return 0

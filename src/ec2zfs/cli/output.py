@@ -13,9 +13,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ec2zfs.execute.progress import Bar, Progress
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 Row = Mapping[str, object]
 
@@ -36,6 +39,14 @@ class Output(Progress, Protocol):
 
     def table(self, event: str, rows: Sequence[Row]) -> None:
         """Several things of one kind; the keys of the first row are the columns."""
+        ...
+
+    def picture(self, draw: Callable[[], Text]) -> None:
+        """Something that only a terminal can show in colours; nothing elsewhere."""
+        ...
+
+    def clear(self) -> None:
+        """Begin at the top of an empty screen, where there is one."""
         ...
 
 
@@ -62,6 +73,18 @@ class Words:
         width = max(map(len, values), default=0)
         lines = (f"  {name:<{width}}  {_text(value)}" for name, value in values.items())
         print(f"{event[0].upper()}{event[1:]}", *lines, sep="\n", flush=True)
+
+    def picture(self, draw: Callable[[], Text]) -> None:
+        """Draw on a terminal."""
+        if sys.stdout.isatty():
+            from rich.console import Console
+
+            Console(highlight=False).print(draw())
+
+    def clear(self) -> None:
+        """Clear a terminal."""
+        if sys.stdout.isatty():
+            print("\x1b[H\x1b[2J", end="", flush=True)
 
     def table(self, event: str, rows: Sequence[Row]) -> None:
         """Print the rows in aligned columns, numbers to the right."""
@@ -106,6 +129,12 @@ class Json:
     def result(self, event: str, values: Row) -> None:
         """Emit the values as one object."""
         self._emit(_name(event), _named(values))
+
+    def picture(self, draw: Callable[[], Text]) -> None:
+        """Nothing: the tables say it all."""
+
+    def clear(self) -> None:
+        """Nothing: the lines follow one another."""
 
     def table(self, event: str, rows: Sequence[Row]) -> None:
         """Emit the rows as one object, empty or not."""

@@ -16,7 +16,7 @@ from ec2zfs.errors import ConfigurationError, Refused
 from ec2zfs.hosts.secret import Secret
 
 if TYPE_CHECKING:
-    from ec2zfs.config import PoolKeySection
+    from ec2zfs.config import NewPoolKeySection, PoolKeySection
     from ec2zfs.hosts.host import Host
 
 LEAST_BYTES = 32
@@ -27,16 +27,23 @@ COMMAND_SECONDS = 300.0
 """Time for a command that asks its own user, such as gpg's for a card or a passphrase."""
 
 
-def read_pool_key(section: PoolKeySection, here: Host, pool: str, *, new: bool = False) -> Secret:
-    """Read the key of `pool`; a command runs on `here`, the controller.
+def read_new_pool_key(section: NewPoolKeySection, here: Host, pool: str) -> Secret:
+    """Read the key that is to take the place of the pool's; as `read_pool_key` with `new`."""
+    return read_pool_key(section, here, pool, new=True, table="new_pool_key")
+
+
+def read_pool_key(
+    section: PoolKeySection, here: Host, pool: str, *, new: bool = False, table: str = "pool_key"
+) -> Secret:
+    """Read the key of `pool`; a command runs on `here`, the controller. `table` is the section's name in the file.
 
     A `new` one is asked for twice at a prompt: a slip there would lose the pool. Raises `Refused` for one that cannot
     be right, `ConfigurationError` for a descriptor that is not open, and what running the command raises.
     """
     match section.origin:
         case "prompt":
-            given = _prompted(pool)
-            if new and not hmac.compare_digest(given, _prompted(pool, " (again)")):
+            given = _prompted(pool, table)
+            if new and not hmac.compare_digest(given, _prompted(pool, table, " (again)")):
                 raise Refused("The two pool keys differ; nothing was done.")
         case "command":
             given = _printed(section.command or (), here)
@@ -55,16 +62,17 @@ def _checked(given: bytes) -> Secret:
     )
 
 
-def _prompted(pool: str, again: str = "") -> bytes:
+def _prompted(pool: str, table: str, again: str = "") -> bytes:
+    asked = table.replace("_", " ").capitalize()
     try:
         with warnings.catch_warnings():
             # getpass would rather show the key as it is typed than not ask.
             warnings.simplefilter("error", getpass.GetPassWarning)
-            return getpass.getpass(f"Pool key of {pool}{again}: ").encode()
+            return getpass.getpass(f"{asked} of {pool}{again}: ").encode()
     except (EOFError, getpass.GetPassWarning):
         raise Refused(
             "No pool key was given: there is no terminal to ask on.",
-            hint='For runs that nobody watches set pool_key.from = "command" or "descriptor".',
+            hint=f'For runs that nobody watches set {table}.from = "command" or "descriptor".',
         ) from None
 
 

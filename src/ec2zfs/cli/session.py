@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ec2zfs.cloud.prices import Prices
     from ec2zfs.cloud.session import Aws
+    from ec2zfs.execute.members import Members
     from ec2zfs.execute.pool import CloudPool
     from ec2zfs.execute.receiver import Receiver
     from ec2zfs.execute.replication import Replicator
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from ec2zfs.model.pool import PoolDesign
     from ec2zfs.model.source import Source
     from ec2zfs.model.volume import Volume
+    from ec2zfs.plan.replacement import Caution, Want
     from ec2zfs.runs.creation import CreationParts
+    from ec2zfs.runs.upkeep import UpkeepParts
 
 
 @contextmanager
@@ -127,10 +130,13 @@ class Session:
             raise HostError(f"No receiver of pool {self.pool} is running.", hint="Start it: `ec2zfs instance start`.")
         return running
 
-    def attached_volumes(self) -> list[Volume]:
-        """The pool's volumes, every one attached to the receiver that is up; those that are not are attached."""
+    def attached_volumes(self, *, accept_degraded: bool = False) -> list[Volume]:
+        """The pool's volumes, every one attached to the receiver that is up; those that are not are attached.
+
+        `accept_degraded`: those that EC2 gave up are left out.
+        """
         receiver = self.running_receiver()
-        return self.fleet.attached(receiver, self.type_of(receiver))
+        return self.fleet.attached(receiver, self.type_of(receiver), accept_degraded=accept_degraded)
 
     def type_of(self, instance: Instance) -> InstanceType:
         """What EC2 says of an instance's type."""
@@ -160,6 +166,53 @@ class Session:
             attach=self.attached_volumes,
             cloud_pool=self.cloud_pool,
         )
+
+    @property
+    def upkeep(self) -> UpkeepParts:
+        """What work on the pool itself works with."""
+        from datetime import timedelta
+
+        from ec2zfs.runs.upkeep import UpkeepParts
+
+        section = self.configuration.upkeep
+        return UpkeepParts(
+            design=self.design,
+            zone=self.configuration.aws.zone,
+            instance_type=self.configured_type,
+            seat=self.seat,
+            fleet=self.fleet,
+            receiver=self.receiver,
+            attach=lambda: self.attached_volumes(accept_degraded=True),
+            cloud_pool=self.cloud_pool,
+            members=self.members,
+            scrub_age=timedelta(days=section.scrub_days),
+            grace=timedelta(days=section.grace_days),
+            progress=self.output,
+        )
+
+    def want(self, size_gib: int | None = None, volume_type: str | None = None) -> Want:
+        """What each volume is to be: what is asked for, else what the configuration says."""
+        from ec2zfs.plan.replacement import Want
+
+        section = self.configuration.volumes
+        return Want(size_gib or section.size_gib, volume_type or section.type, self.configuration.aws.zone)
+
+    def caution(self, *, accept_degraded: bool = False) -> Caution:
+        """How much may be risked when volumes are replaced."""
+        from ec2zfs.plan.replacement import Caution
+
+        return Caution(self.upkeep.scrub_age, accept_degraded)
+
+    def seat(self) -> tuple[str, InstanceType]:
+        """The receiver that is up, by its id, and what EC2 says of its type."""
+        receiver = self.running_receiver()
+        return receiver.id, self.type_of(receiver)
+
+    def members(self, host: Host) -> Members:
+        """What works on the pool's members on the receiver `host`."""
+        from ec2zfs.execute.members import Members
+
+        return Members(host, self.design, self.output)
 
     def cloud_pool(self, host: Host) -> CloudPool:
         """The cloud pool on the receiver `host`."""

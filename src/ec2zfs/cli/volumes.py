@@ -124,8 +124,24 @@ def _show(parts: Session, volumes: Sequence[Volume]) -> None:
             "state": volume.state.value,
             "attached to": volume.attachment.instance_id if volume.attachment else "",
             "attachment": volume.attachment.state.value if volume.attachment else "",
+            "kept since": _kept_since(volume),
+            "grows": _grows(volume),
         }
         for volume in volumes
     ]
     parts.output.table("volumes", rows)
     parts.output.result("price", volume_costs(parts.prices, volumes))
+
+
+def _kept_since(volume: Volume) -> str:
+    """From when the pool was seen healthy without a volume that has left it; empty for one that belongs to it."""
+    if volume.retirement is None:
+        return ""
+    since = volume.retirement.since
+    return f"{since:%Y-%m-%d %H:%M} UTC" if since else "the pool was not healthy since"
+
+
+def _grows(volume: Volume) -> str:
+    """To what and from when EC2 is to modify it."""
+    later = volume.schedule
+    return f"to {later.size_gib} GiB from {later.not_before:%Y-%m-%d %H:%M} UTC" if later else ""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ec2zfs.cloud import tags
 from ec2zfs.errors import CloudError
 from ec2zfs.model.instance import Instance, InstanceState, Market
 from ec2zfs.model.layout import Place
-from ec2zfs.model.volume import Attachment, AttachmentState, Volume, VolumeState
+from ec2zfs.model.volume import Attachment, AttachmentState, Retirement, Schedule, Volume, VolumeState
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceTypeDef, VolumeTypeDef
 
 
 def volume_of(described: VolumeTypeDef) -> Volume:
-    """A volume by EC2's description. Raises `CloudError` when a tag of ours is missing or no number."""
+    """A volume by EC2's description. Raises `CloudError` when a tag of ours is missing or malformed."""
     volume_id = described["VolumeId"]
     values = tags.as_values(described.get("Tags"))
     return Volume(
@@ -28,6 +30,8 @@ def volume_of(described: VolumeTypeDef) -> Volume:
         zone=described["AvailabilityZone"],
         state=VolumeState(described["State"]),
         attachment=_attachment(described),
+        retirement=_retirement(volume_id, values),
+        schedule=_schedule(volume_id, values),
     )
 
 
@@ -57,11 +61,36 @@ def _attachment(described: VolumeTypeDef) -> Attachment | None:
     return Attachment(bond.get("InstanceId", ""), bond.get("Device", ""), AttachmentState(bond["State"]))
 
 
-def _number(volume_id: str, values: dict[str, str], tag: str) -> int:
+def _retirement(volume_id: str, values: Mapping[str, str]) -> Retirement | None:
+    if tags.RETIRED not in values:
+        return None
+    unproven = values[tags.RETIRED] == tags.UNPROVEN
+    return Retirement(None if unproven else _time(volume_id, values, tags.RETIRED))
+
+
+def _schedule(volume_id: str, values: Mapping[str, str]) -> Schedule | None:
+    if tags.GROW_TO not in values and tags.GROW_AFTER not in values:
+        return None
+    return Schedule(_number(volume_id, values, tags.GROW_TO), _time(volume_id, values, tags.GROW_AFTER))
+
+
+def _number(volume_id: str, values: Mapping[str, str], tag: str) -> int:
     value = values.get(tag, "")
     if not value.isascii() or not value.isdecimal() or int(value) < 1:
-        raise CloudError(
-            f"Volume {volume_id} is tagged as one of pool {values.get(tags.POOL)}, but its tag {tag} is {value!r}.",
-            hint=f"Set {tag} to the number it had, or take the tag {tags.ROLE} away if it is none of ours.",
-        )
+        raise _malformed(volume_id, values, tag, "the number it had")
     return int(value)
+
+
+def _time(volume_id: str, values: Mapping[str, str], tag: str) -> datetime:
+    moment = tags.read_time(values.get(tag, ""))
+    if moment is None:
+        raise _malformed(volume_id, values, tag, "the time it had, such as 2026-11-25T02:17:00Z")
+    return moment
+
+
+def _malformed(volume_id: str, values: Mapping[str, str], tag: str, what: str) -> CloudError:
+    said = values.get(tag, "")
+    return CloudError(
+        f"Volume {volume_id} is tagged as one of pool {values.get(tags.POOL)}, but its tag {tag} is {said!r}.",
+        hint=f"Set {tag} to {what}, or take the tag {tags.ROLE} away if it is none of ours.",
+    )

@@ -5,9 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from ec2zfs.errors import CloudError, ConfigurationError, CredentialsError, Ec2zfsError, NoCapacity
+from ec2zfs.errors import (
+    CloudError,
+    ConfigurationError,
+    CredentialsError,
+    Ec2zfsError,
+    ModificationTooSoon,
+    NoCapacity,
+)
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
@@ -41,6 +50,13 @@ _UNKNOWN_KEY = frozenset(
 _THROTTLED = frozenset({"RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException"})
 _ACCOUNT = frozenset({"OptInRequired", "Blocked", "PendingVerification"})
 
+MODIFICATION_UNDER_WAY = "IncorrectModificationState"
+_MODIFIED_OFTEN = "VolumeModificationRateExceeded"
+# How long a volume cannot be modified, where EC2 does not say it: what it once asked for between two modifications, and
+# for one that is under way a time after which it is worth asking again; optimizing takes minutes to hours (fact 4).
+_MODIFIABLE_AFTER = {_MODIFIED_OFTEN: timedelta(hours=6), MODIFICATION_UNDER_WAY: timedelta(minutes=15)}
+_TOLD_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)")
+
 _HINTS = {
     "AttachmentLimitExceeded": "Take an instance type that takes more volumes.",
     "InvalidAMIID.NotFound": "Check receiver.image: images belong to one region.",
@@ -64,8 +80,9 @@ _ENCODED = re.compile(r"\s*Encoded authorization failure message: \S+")
 def aws_errors() -> Iterator[None]:
     """Translate what boto3 raises inside the block (or the decorated function).
 
-    Raises `CredentialsError` (missing, expired, unknown, or an action that IAM refuses), `NoCapacity`, and `CloudError`
-    with EC2's own code for the rest. `ConfigurationError` for a region that cannot be one.
+    Raises `CredentialsError` (missing, expired, unknown, or an action that IAM refuses), `NoCapacity`,
+    `ModificationTooSoon`, and `CloudError` with EC2's own code for the rest. `ConfigurationError` for a region
+    that cannot be one.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -108,7 +125,23 @@ def _translated(error: ClientError) -> Ec2zfsError:
             code=code,
             action=action,
         )
+    if code in _MODIFIABLE_AFTER:
+        return _too_soon(error, code, said)
     return capacity_error(code, said, action)
+
+
+def _too_soon(error: ClientError, code: str, said: str) -> ModificationTooSoon:
+    told = _TOLD_TIME.search(said) if code == _MODIFIED_OFTEN else None
+    date = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    answered = parsedate_to_datetime(date) if date else datetime.now(UTC)
+    later = answered + _MODIFIABLE_AFTER[code]
+    return ModificationTooSoon(
+        f"{_action(error)}: EC2 said {code}: {said}",
+        not_before=datetime.fromisoformat(f"{told[1]}T{told[2]}+00:00") if told else later,
+        hint="Give the same command again later; what is done stays done.",
+        code=code,
+        action=_action(error),
+    )
 
 
 def _refused(action: str, said: str) -> CredentialsError:

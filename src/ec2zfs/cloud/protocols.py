@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from ec2zfs.model.instance import Instance, InstanceState, Market
 from ec2zfs.model.layout import Place
-from ec2zfs.model.volume import Volume
+from ec2zfs.model.volume import Schedule, Volume
 
 
 @dataclass(frozen=True)
@@ -71,18 +72,45 @@ class VolumesApi(Protocol):
         """
         ...
 
-    def detach(self, volume: Volume) -> None:
-        """Ask for the end of the bond; it may still be `detaching`. Success when it is attached nowhere."""
+    def detach(self, volume: Volume, *, force: bool = False) -> None:
+        """Ask for the end of the bond; it may still be `detaching`. Success when it is attached nowhere.
+
+        `force`: without asking the machine, which may lose what it has not written yet.
+        """
         ...
 
     def delete(self, volume: Volume) -> None:
         """Delete it for ever. Success when it is gone already. Raises `Refused` while it is attached."""
         ...
 
-    def awaited(self, ids: Collection[str], done: Callable[[Volume], bool], limit_seconds: float) -> list[Volume]:
+    def modify(self, volume: Volume, size_gib: int, volume_type: str) -> None:
+        """Ask for another size or type; the volume shows both as soon as they can be used (fact 4).
+
+        Success when it has them, or is on its way to them. Raises `ModificationTooSoon` when EC2 takes it later, and
+        `Refused` for a smaller size.
+        """
+        ...
+
+    def retire(self, volume: Volume, since: datetime | None) -> None:
+        """Mark it as a volume that is only kept (`Volume.retirement`)."""
+        ...
+
+    def schedule(self, volume: Volume, schedule: Schedule | None) -> None:
+        """Note a modification that EC2 takes later (`Volume.schedule`); None takes the note away."""
+        ...
+
+    def awaited(
+        self,
+        ids: Collection[str],
+        done: Callable[[Volume], bool],
+        limit_seconds: float,
+        *,
+        despite_error: bool = False,
+    ) -> list[Volume]:
         """Wait until `done` holds for all of these volumes, with one call a look for all of them; in the order of ids.
 
-        Raises `CloudError` at once when one is in `error` (fact 9), and past the limit.
+        Raises `CloudError` at once when one is in `error` (fact 9), `NotInTime` past the limit. `despite_error`: one in
+        `error` is waited for like any other, as one may be on its way off a machine.
         """
         ...
 

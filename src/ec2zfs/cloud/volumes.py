@@ -1,4 +1,4 @@
-"""The EBS volumes of one pool: found by their tags, created, attached, detached, deleted and awaited (facts 9, 12, 14).
+"""The EBS volumes of one pool: found by their tags, made, changed, deleted and awaited (facts 4, 9, 12, 14).
 
 Knows nothing of what is on a volume; never deletes or detaches but when told so for one volume.
 """
@@ -6,18 +6,19 @@ Knows nothing of what is on a volume; never deletes or detaches but when told so
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from ec2zfs.cloud import tags
 from ec2zfs.cloud.descriptions import volume_of
-from ec2zfs.cloud.errors import aws_errors
+from ec2zfs.cloud.errors import MODIFICATION_UNDER_WAY, aws_errors
 from ec2zfs.cloud.patience import Patience
 from ec2zfs.cloud.protocols import VolumeOrder
 from ec2zfs.cloud.tokens import DATE_STEP_SECONDS, MISMATCH, MOST_ATTEMPTS, age_seconds, client_token, spent
-from ec2zfs.errors import CloudError, Refused
-from ec2zfs.model.volume import AttachmentState, Volume, VolumeState
+from ec2zfs.errors import CloudError, ModificationTooSoon, NotInTime, Refused
+from ec2zfs.model.volume import AttachmentState, Schedule, Volume, VolumeState
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -28,6 +29,7 @@ __all__ = ["VolumeOrder", "Volumes"]
 
 _GONE = frozenset({VolumeState.DELETING, VolumeState.DELETED})
 _UNKNOWN = "InvalidVolume.NotFound"
+_NEVER_MODIFIED = "InvalidVolumeModification.NotFound"
 _PAGE = 500
 
 
@@ -75,14 +77,17 @@ class Volumes:
                 raise
             self._require_bond(volume, instance_id, error)
 
-    def detach(self, volume: Volume) -> None:
-        """Ask for the end of the bond; it may still be `detaching`. Success when it is attached nowhere."""
+    def detach(self, volume: Volume, *, force: bool = False) -> None:
+        """Ask for the end of the bond; it may still be `detaching`. Success when it is attached nowhere.
+
+        `force`: without asking the machine, which may lose what it has not written yet.
+        """
         bond = volume.attachment or self._now(volume).attachment
         if bond is None:
             return
         try:
             with aws_errors():
-                self._ec2.detach_volume(VolumeId=volume.id, InstanceId=bond.instance_id)
+                self._ec2.detach_volume(VolumeId=volume.id, InstanceId=bond.instance_id, Force=force)
         except CloudError as error:
             if error.code != "IncorrectState":
                 raise
@@ -103,19 +108,60 @@ class Volumes:
             if error.code != _UNKNOWN:
                 raise
 
-    def awaited(self, ids: Collection[str], done: Callable[[Volume], bool], limit_seconds: float) -> list[Volume]:
+    def modify(self, volume: Volume, size_gib: int, volume_type: str) -> None:
+        """Ask for another size or type; `volumes()` shows both as soon as they can be used (`optimizing`, fact 4).
+
+        Success when it has them, or is on its way to them. Raises `ModificationTooSoon` while EC2 is at another
+        modification of it or has made too many of late, `Refused` for a smaller size, and `CloudError`.
+        """
+        # EC2 counts a modification to what the volume is already, too, and takes no client token (facts 4, 12).
+        now = self._now(volume)
+        if size_gib < now.size_gib:
+            raise Refused(f"Volume {now.id} ({now.place}) has {now.size_gib} GiB and cannot shrink to {size_gib}.")
+        if (now.size_gib, now.type) == (size_gib, volume_type):
+            return
+        kind = cast("VolumeTypeType", volume_type)
+        try:
+            with aws_errors():
+                self._ec2.modify_volume(VolumeId=volume.id, Size=size_gib, VolumeType=kind)
+        except ModificationTooSoon as error:
+            if error.code != MODIFICATION_UNDER_WAY or self._target(volume) != (size_gib, volume_type):
+                raise
+
+    def retire(self, volume: Volume, since: datetime | None) -> None:
+        """Mark it as a volume that is only kept (`Volume.retirement`)."""
+        self._tag(volume, {tags.RETIRED: tags.time_value(since) if since else tags.UNPROVEN})
+
+    def schedule(self, volume: Volume, schedule: Schedule | None) -> None:
+        """Note a modification that EC2 takes later (`Volume.schedule`); None takes the note away."""
+        if schedule:
+            noted = {tags.GROW_TO: str(schedule.size_gib), tags.GROW_AFTER: tags.time_value(schedule.not_before)}
+            self._tag(volume, noted)
+            return
+        with aws_errors():
+            self._ec2.delete_tags(Resources=[volume.id], Tags=[{"Key": tags.GROW_TO}, {"Key": tags.GROW_AFTER}])
+
+    def awaited(
+        self,
+        ids: Collection[str],
+        done: Callable[[Volume], bool],
+        limit_seconds: float,
+        *,
+        despite_error: bool = False,
+    ) -> list[Volume]:
         """Wait until `done` holds for all of these volumes; in the order of ids.
 
         One (paginated) describe a look, however many they are (fact 13). A volume that EC2 does not know yet is not
         done (fact 14). Raises `CloudError` at once when one is in `error`, which EC2's own waiters overlook (fact 9),
-        and past the limit, naming those that are not done and their states.
+        unless `despite_error`; and `NotInTime` past the limit, naming those that are not done and their states.
         """
         seen: dict[str, Volume] = {}
 
         def look() -> list[Volume] | None:
             seen.clear()
             seen.update((volume.id, volume) for volume in self.volumes() if volume.id in ids)
-            _require_sound(seen.values())
+            if not despite_error:
+                _require_sound(seen.values())
             return [seen[each] for each in ids] if not late() else None
 
         def late() -> list[str]:
@@ -124,7 +170,7 @@ class Volumes:
         found = self._patience.until(look, limit_seconds)
         if found is None:
             named = ", ".join(_state(each, seen.get(each)) for each in late())
-            raise CloudError(
+            raise NotInTime(
                 f"After {limit_seconds:g} s EC2 is not done with {len(late())} of {len(ids)} volumes: {named}.",
                 hint="Run again; what is done stays done.",
                 action="ec2:DescribeVolumes",
@@ -142,6 +188,21 @@ class Volumes:
     def _now(self, volume: Volume) -> Volume:
         found = next((listed for listed in self._listed() if listed.id == volume.id), None)
         return found or replace(volume, state=VolumeState.DELETED, attachment=None)
+
+    def _target(self, volume: Volume) -> tuple[int, str] | None:
+        """Size and type to which its latest modification leads, or led."""
+        try:
+            with aws_errors():
+                [latest] = self._ec2.describe_volumes_modifications(VolumeIds=[volume.id])["VolumesModifications"]
+        except CloudError as error:
+            if error.code != _NEVER_MODIFIED:
+                raise
+            return None
+        return latest["TargetSize"], latest["TargetVolumeType"]
+
+    def _tag(self, volume: Volume, values: Mapping[str, str]) -> None:
+        with aws_errors():
+            self._ec2.create_tags(Resources=[volume.id], Tags=tags.as_tags(values))
 
     def _asked(self, order: VolumeOrder, attempt: int) -> Volume | None:
         """The volume of this attempt; None when it was deleted since, so that the next attempt's is the one."""

@@ -6,24 +6,28 @@ from ec2zfs.config.file import load, parse
 from ec2zfs.config.model import (
     AwsSection,
     Configuration,
+    NewPoolKeySection,
     PathsSection,
     PoolKeySection,
     PoolSection,
     ReceiverSection,
     SiteSection,
     SourceSection,
+    UpkeepSection,
     VolumesSection,
 )
 
 __all__ = [
     "AwsSection",
     "Configuration",
+    "NewPoolKeySection",
     "PathsSection",
     "PoolKeySection",
     "PoolSection",
     "ReceiverSection",
     "SiteSection",
     "SourceSection",
+    "UpkeepSection",
     "VolumesSection",
     "load",
     "parse",

@@ -16,7 +16,6 @@ from pydantic_core import PydanticCustomError
 
 from ec2zfs.config.described import Section, key
 from ec2zfs.config.values import (
-    SIZES_GIB,
     AbsolutePath,
     Address,
     AddressRange,
@@ -40,6 +39,7 @@ from ec2zfs.config.values import (
 from ec2zfs.model.instance import Market
 from ec2zfs.model.layout import Layout, Redundancy
 from ec2zfs.model.pool import PoolDesign
+from ec2zfs.model.volume import SIZES_GIB
 
 T = TypeVar("T")
 
@@ -73,7 +73,8 @@ class AwsSection(Section):
 
 
 class PoolSection(Section):
-    """The cloud pool and its layout. It is built once: a change here does not change a pool that exists."""
+    """The cloud pool and its layout. Of a pool that exists only `vdevs` may change: raise it, then run
+    `ec2zfs pool add-vdev`."""
 
     name: PoolName = key("Name of the cloud pool", example="cloud")
     redundancy: Redundancy = key("Redundancy of each vdev", example="raidz1")
@@ -91,7 +92,8 @@ class PoolSection(Section):
 
 
 class VolumesSection(Section):
-    """The EBS volumes of which the pool is built."""
+    """The EBS volumes of which the pool is built. For a larger pool raise `size_gib`, or choose another `type`, then
+    run `ec2zfs pool grow`; a volume never shrinks."""
 
     type: VolumeType = key("EBS volume type; sc1 is the cheapest, gp3 the smallest and quickest", "sc1")
     size_gib: Count = key("Size of each volume", unit="GiB", example=500)
@@ -205,6 +207,24 @@ class PoolKeySection(Section):
         return value
 
 
+class NewPoolKeySection(PoolKeySection):
+    """Where the key comes from that takes the pool key's place, as in [pool_key]; only `ec2zfs pool rekey` reads it.
+    When that has ended, write in [pool_key] what stands here."""
+
+
+class UpkeepSection(Section):
+    """What is waited for when volumes of the pool are replaced (`ec2zfs pool grow`, `repair` and `rekey --replace`)."""
+
+    grace_days: Annotated[int, Field(strict=True, ge=0, le=365)] = key(
+        "How long a volume that was replaced is kept, out of a healthy pool, before it is deleted", 7, unit="days"
+    )
+    scrub_days: Annotated[int, Field(strict=True, ge=1, le=365)] = key(
+        "How old the last clean scrub may be when volumes are replaced; else the pool is scrubbed first",
+        7,
+        unit="days",
+    )
+
+
 class PathsSection(Section):
     """Files of ec2zfs itself. The state is what it can lose: locks, host keys, its own ssh key, reports."""
 
@@ -232,6 +252,8 @@ class Configuration(Section):
     site: SiteSection
     sources: tuple[SourceSection, ...] = Field(alias="source")
     pool_key: PoolKeySection
+    new_pool_key: NewPoolKeySection
+    upkeep: UpkeepSection
     paths: PathsSection
 
     @field_validator("sources")
@@ -247,6 +269,16 @@ class Configuration(Section):
         if pool is not None and len(f"{pool.name}/{longest}") > LONGEST_DATASET:
             raise refusal(f"must be named such that the copy {pool.name}/{longest} has at most 255 characters")
         return sources
+
+    @field_validator("new_pool_key")
+    @classmethod
+    def _apart_from_the_pool_key(cls, new: NewPoolKeySection, info: ValidationInfo) -> NewPoolKeySection:
+        old = info.data.get("pool_key")
+        if old is not None and old.origin == new.origin == "descriptor" and old.descriptor == new.descriptor:
+            raise refusal(
+                "must name another descriptor than pool_key: one that was read to its end gives no second key"
+            )
+        return new
 
     @property
     def layout(self) -> Layout:

@@ -15,14 +15,6 @@ VolumeType = Literal["gp2", "gp3", "sc1", "st1"]
 Connection = Literal["local", "ssh"]
 KeyOrigin = Literal["prompt", "command", "descriptor"]
 
-SIZES_GIB: dict[str, tuple[int, int]] = {
-    "gp2": (1, 16_384),
-    "gp3": (1, 65_536),
-    "sc1": (125, 16_384),
-    "st1": (125, 16_384),
-}
-"""The least and the greatest size of each EBS volume type, as of botocore 1.44.5, November 2026 (fact 1)."""
-
 
 def refusal(right: str) -> PydanticCustomError:
     """The error for a value that is not as it must be; `right` says how it must be: "must be …"."""

@@ -31,7 +31,6 @@ class _Code(IntEnum):
 DEVICE_SECONDS = 30
 """How long a volume that EC2 calls attached may take to show on the receiver."""
 
-_VERBS = {ProveKey: "test", FormatVolume: "format", OpenVolume: "open"}
 _IMPORT_HINT = (
     "Nothing was left open. `zpool import` says what is missing: attach every volume, and export the pool where it was "
     "open last."
@@ -58,14 +57,19 @@ class Opening:
         if not self.design.encrypted:
             return tuple(("bare", volume) for volume in self.volumes)
         return tuple(
-            (_VERBS[type(action)], action.volume)
+            (_verb(action), action.volume)
             for action in self.actions
             if isinstance(action, ProveKey | FormatVolume | OpenVolume)
         )
 
+    @property
+    def imports(self) -> ImportPool | None:
+        """The pool to be imported, if any."""
+        return next((action for action in self.actions if isinstance(action, ImportPool)), None)
+
     def arguments(self) -> tuple[str, ...]:
         """The arguments of open.sh after the pool's name."""
-        importing = next((action for action in self.actions if isinstance(action, ImportPool)), None)
+        importing = self.imports
         how = "no" if importing is None else "force" if self.force else "plain"
         target = str(importing.guid) if importing and importing.guid else self.design.name
         absent = "skip" if self.skip_absent else "refuse"
@@ -83,16 +87,28 @@ def carry_out(host: Host, opening: Opening, keys: VolumeKeys | None) -> None:
     records = keys.records(volume.mapping for _, volume in opening.steps) if keys else None
     result = Script("open", pool, opening.arguments(), stdin=records, accept=frozenset(_Code)).run(host)
     if result.status:
-        raise _failure(host, pool, result)
+        raise _failure(host, opening, result)
 
 
-def _failure(host: Host, pool: str, result: Result) -> Ec2zfsError:
+def _verb(action: ProveKey | FormatVolume | OpenVolume) -> str:
+    match action:
+        case ProveKey(_, if_ours):
+            return "prove" if if_ours else "test"
+        case OpenVolume(_, if_ours):
+            return "try" if if_ours else "open"
+        case FormatVolume():
+            return "format"
+
+
+def _failure(host: Host, opening: Opening, result: Result) -> Ec2zfsError:
+    pool = opening.design.name
     said = result.stderr.decode("utf-8", "replace").strip()
     last = said.rpartition("\n")[2]
     match result.status:
         case _Code.ABSENT:
+            so = f"pool {pool} stays locked" if opening.imports else "nothing was opened"
             return Refused(
-                f"{last} does not show on {host.name} after {DEVICE_SECONDS} s; pool {pool} stays locked.",
+                f"{last} does not show on {host.name} after {DEVICE_SECONDS} s; {so}.",
                 hint="If EC2 calls it attached, detach it (`ec2zfs volumes detach`) and attach it again.",
             )
         case _Code.WRONG_KEY:

@@ -16,7 +16,7 @@ from ec2zfs.hosts.secret import Secret
 from ec2zfs.model.contents import ReceiverView
 from ec2zfs.model.pool import PoolDesign, PoolStatus
 from ec2zfs.model.volume import AttachmentState, Volume
-from ec2zfs.plan.pool import CreatePool, PoolAction, plan_pool, plan_unlocking
+from ec2zfs.plan.pool import CreatePool, PoolAction, plan_pool, plan_unlocking, usable
 from ec2zfs.tools.hostid import host_id
 from ec2zfs.tools.observation import receiver_view
 from ec2zfs.tools.scripts import Script
@@ -61,15 +61,15 @@ class CloudPool:
     def unlock(self, key: Secret | None, volumes: Sequence[Volume], *, accept_degraded: bool = False) -> None:
         """Open the volumes and import the pool in one execution; what is open already is fine.
 
-        `key` is the pool key, None only for a pool without encryption. Raises `WrongPoolKey` before anything is opened,
-        and `Refused` when volumes are missing and `accept_degraded` is not given. If anything fails on the way, what
-        this call opened is closed again.
+        `key` is the pool key, None only for a pool without encryption. Volumes that have left the pool are left alone.
+        Raises `WrongPoolKey` before anything is opened, and `Refused` when volumes are missing and `accept_degraded` is
+        not given. If anything fails on the way, what this call opened is closed again.
         """
         actions = plan_unlocking(self._design, volumes, accept_degraded=accept_degraded)
-        self._progress.say(f"Unlocking pool {self._design.name} on {self._host.name}: {len(volumes)} volumes")
-        opening = Opening(
-            self._design, actions, tuple(volumes), force=_on_one_machine(volumes), skip_absent=accept_degraded
-        )
+        opened = tuple(usable(volumes))
+        self._progress.say(f"Unlocking pool {self._design.name} on {self._host.name}: {len(opened)} volumes")
+        force = _on_one_machine(opened, accept_degraded=accept_degraded)
+        opening = Opening(self._design, actions, opened, force=force, skip_absent=accept_degraded)
         carry_out(self._host, opening, self._keys(key))
 
     def lock(self) -> None:
@@ -105,9 +105,12 @@ class CloudPool:
         """The imported pool, or None when it is locked or absent on this host."""
         return self.look().imported
 
-    def look(self) -> ReceiverView:
-        """The imported pool and the open mappings, without a look at the volumes; quick, reads only."""
-        return self._view("status")
+    def look(self, *, detail: bool = False) -> ReceiverView:
+        """The imported pool and the open mappings, without a look at the volumes; quick, reads only.
+
+        With `detail` the key slots of each open mapping are told too.
+        """
+        return self._view("status", *(["detail"] if detail else []))
 
     @property
     def _encrypted(self) -> str:
@@ -143,8 +146,13 @@ class CloudPool:
         return CommandFailed(self._host.name, ("zpool", "export", self._design.name), status, words, hint=hint)
 
 
-def _on_one_machine(volumes: Sequence[Volume]) -> bool:
-    """Whether EC2 proves that nobody else can have the pool open: every volume is attached, all to one instance."""
+def _on_one_machine(volumes: Sequence[Volume], *, accept_degraded: bool) -> bool:
+    """Whether EC2 proves that nobody else can have the pool open: every volume is attached, all to one instance.
+
+    With `accept_degraded` those that hang nowhere prove it as well, as long as any is attached.
+    """
     bonds = [volume.attachment for volume in volumes]
+    if accept_degraded:
+        bonds = [bond for bond in bonds if bond]
     attached = all(bond is not None and bond.state is AttachmentState.ATTACHED for bond in bonds)
     return attached and len({bond.instance_id for bond in bonds if bond}) == 1

@@ -80,9 +80,14 @@ class Receiver:
         pinned = frozenset(each.id for each in instances if known and known.keys(each.id))
         return ReceiverStatus(instances, self._cloud.security_group.ingress(), pinned)
 
-    def starting(self) -> tuple[ReceiverAction, ...]:
-        """What `start` would do now. Raises `Refused` as it would."""
+    def starting(self, *, on_demand: bool = False) -> tuple[ReceiverAction, ...]:
+        """What `start` would do now. Raises `Refused` as it would.
+
+        `on_demand`: a new one is no spot instance, whatever is configured, since it must not be taken away meanwhile.
+        """
         actions = plan_start(self._observed(), self._wanted())
+        if on_demand and isinstance(actions[-1], RunInstance):
+            actions = (*actions[:-1], replace(actions[-1], market=Market.ON_DEMAND))
         if any(isinstance(action, RunInstance) for action in actions):
             check_type(self._cloud.instance_type(), self._cloud.image().architecture)
             check_subnet(self._cloud.subnet_zone(), self._terms.wanted.zone)
@@ -92,14 +97,14 @@ class Receiver:
         """What `stop` would do now, beside closing the security group."""
         return plan_stop(self._observed(), self._terms.wanted.market)
 
-    def start(self) -> Connection:
+    def start(self, *, on_demand: bool = False) -> Connection:
         """Bring the receiver up, and return it ready: answering under its pinned key, dead-man armed, tools checked.
 
-        The caller keeps it alive (`dead_man`) and ends it (`stop`), or only its own work on it (`leave`). When this
-        fails the group is closed again, and what is up powers itself off in time. Raises `Refused`, `NoCapacity`,
-        `CloudError`, `HostError`, `HostKeyChanged`, `MissingTool`.
+        `on_demand` as in `starting`. The caller keeps it alive (`dead_man`) and ends it (`stop`), or only its own work
+        on it (`leave`). When this fails the group is closed again, and what is up powers itself off in time. Raises
+        `Refused`, `NoCapacity`, `CloudError`, `HostError`, `HostKeyChanged`, `MissingTool`.
         """
-        actions = self.starting()
+        actions = self.starting(on_demand=on_demand)
         try:
             self._open_group()
             for action in actions[:-1]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from math import floor
 
 ANY = "*"
 
@@ -34,6 +35,8 @@ class Fault:
 
     `target`: an API action (`CreateVolume`) for calls, a volume id for volumes, `*` for any. `times`: how often it
     still happens (None: until it is taken back). `skip`: how many matching calls pass first. `seconds`: of a delay.
+    `share`: it happens to so much of the calls that it could, evenly spread: of ten calls with 0.3 to the fourth, the
+    seventh and the tenth.
     """
 
     kind: FaultKind
@@ -43,6 +46,7 @@ class Fault:
     times: int | None = 1
     skip: int = 0
     seconds: float = 0.0
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -93,17 +97,33 @@ def error_answer(code: str, iam_action: str, message: str = "") -> ErrorAnswer:
     return ErrorAnswer(code, message or words.format(action=iam_action), status)
 
 
+@dataclass(eq=False)
+class _Waiting:
+    """A failure to come, and how many calls it could have happened to."""
+
+    fault: Fault
+    seen: int = 0
+
+    def meets(self) -> bool:
+        """Whether it happens to this call; one that is skipped is counted as skipped."""
+        if self.fault.skip:
+            self.fault = replace(self.fault, skip=self.fault.skip - 1)
+            return False
+        self.seen += 1
+        return floor(self.seen * self.fault.share) > floor((self.seen - 1) * self.fault.share)
+
+
 @dataclass
 class Faults:
     """The failures to come, in the order in which they were asked for. Safe to use from several threads."""
 
-    _waiting: list[Fault] = field(default_factory=list)
+    _waiting: list[_Waiting] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, fault: Fault) -> None:
         """Let it happen from now on."""
         with self._lock:
-            self._waiting.append(fault)
+            self._waiting.append(_Waiting(fault))
 
     def clear(self) -> None:
         """Take all of them back."""
@@ -113,25 +133,23 @@ class Faults:
     def waiting(self) -> tuple[Fault, ...]:
         """Those that can still happen."""
         with self._lock:
-            return tuple(self._waiting)
+            return tuple(each.fault for each in self._waiting)
 
     def strike(self, kind: FaultKind, target: str) -> Fault | None:
         """The first fault of the kind that meets the target now, counted as having happened; None if all is well."""
         with self._lock:
-            for place, fault in enumerate(self._waiting):
-                if fault.kind is not kind or fault.target not in (ANY, target):
-                    continue
-                if fault.skip:
-                    self._waiting[place] = replace(fault, skip=fault.skip - 1)
-                    continue
-                self._spend(place, fault)
-                return fault
+            for each in self._waiting:
+                fault = each.fault
+                if fault.kind is kind and fault.target in (ANY, target) and each.meets():
+                    self._spend(each)
+                    return fault
         return None
 
-    def _spend(self, place: int, fault: Fault) -> None:
-        if fault.times is None:
+    def _spend(self, waiting: _Waiting) -> None:
+        times = waiting.fault.times
+        if times is None:
             return
-        if fault.times <= 1:
-            del self._waiting[place]
+        if times <= 1:
+            self._waiting.remove(waiting)
         else:
-            self._waiting[place] = replace(fault, times=fault.times - 1)
+            waiting.fault = replace(waiting.fault, times=times - 1)

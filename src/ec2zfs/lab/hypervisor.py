@@ -164,8 +164,10 @@ class Hypervisor:
             if instance_id in self._places:
                 self._attached[volume_id] = instance_id
 
-    def detach(self, instance_id: str, volume_id: str) -> None:
-        """Unplug it. `TimeoutError` when the guest does not let go."""
+    def detach(self, instance_id: str, volume_id: str, *, force: bool = False) -> None:
+        """Unplug it. `TimeoutError` when the guest does not let go, which one that lives always does, even of a disk in
+        use; with `force` it is out of the room's books then, though its QEMU has the file open until it ends.
+        """
         with self._lock:
             place = self._places.get(instance_id)
             if place is None or self._attached.get(volume_id) != instance_id:
@@ -173,7 +175,9 @@ class Hypervisor:
         try:
             place.machine.detach(serial(volume_id))
         except MachineError as error:
-            raise TimeoutError(str(error)) from error
+            if not force:
+                raise TimeoutError(str(error)) from error
+            log.warning("%s was detached by force: %s", volume_id, error)
         with self._lock:
             self._attached.pop(volume_id, None)
 

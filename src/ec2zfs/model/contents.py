@@ -26,6 +26,21 @@ class SeenVolume:
 
 
 @dataclass(frozen=True)
+class OpenMapping:
+    """What the kernel and LUKS tell of an open mapping. Sizes in bytes; `written` since it was opened.
+
+    `keyslots` are the numbers of its header's key slots that hold a key; empty where nobody looked. `stale`: the device
+    under it has gone, though another may bear its serial since.
+    """
+
+    name: str
+    size: int
+    written: int = 0
+    stale: bool = False
+    keyslots: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class ImportablePool:
     """A pool that `zpool import` finds on the devices that it was shown. `state` is ZFS's word."""
 
@@ -38,8 +53,8 @@ class ImportablePool:
 class ReceiverView:
     """Everything about the pool that one look at the receiver shows.
 
-    `mappings` are the open mappings of our pool's name. `pools` are the names of all imported pools; `imported` is the
-    status of ours among them.
+    `mappings` are the open mappings of our pool's name, `opened` what is known of each where it was asked for. `pools`
+    are the names of all imported pools; `imported` is the status of ours among them.
     """
 
     volumes: tuple[SeenVolume, ...] = ()
@@ -47,6 +62,7 @@ class ReceiverView:
     pools: tuple[str, ...] = ()
     imported: PoolStatus | None = None
     importable: tuple[ImportablePool, ...] = ()
+    opened: tuple[OpenMapping, ...] = ()
 
     def volume(self, serial: str) -> SeenVolume | None:
         """The volume of a serial; None when it is not attached."""

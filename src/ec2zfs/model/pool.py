@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from ec2zfs.errors import ConfigurationError
 from ec2zfs.model.layout import Layout, Place, Redundancy
+from ec2zfs.model.scan import Scan, ScanFunction
 
 _MAPPING = re.compile(r"(?P<pool>.+)-v(?P<vdev>[1-9]\d*)s(?P<slot>[1-9]\d*)-g(?P<generation>[1-9]\d*)")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,29}")
@@ -72,7 +74,9 @@ class MemberName:
 class Member:
     """A leaf of the pool. `place` and `generation` are None when the name is none of ours.
 
-    Errors are counted by ZFS since the last `zpool clear` or import.
+    Errors are counted by ZFS since the last `zpool clear` or import. `guid` stands for one whose device is gone: ZFS
+    then knows it by that number only, and `path` is where it was. `replacing`: it is one of the two of a `replacing`
+    group; `resilvering`: data is being put on it, or waits to be.
     """
 
     path: str
@@ -82,6 +86,9 @@ class Member:
     checksum_errors: int = 0
     place: Place | None = None
     generation: int | None = None
+    guid: str = ""
+    replacing: bool = False
+    resilvering: bool = False
 
     @property
     def errors(self) -> int:
@@ -93,23 +100,40 @@ class Member:
         """The path without its directory."""
         return self.path.rpartition("/")[2]
 
+    @property
+    def handle(self) -> str:
+        """What zpool's commands take for it: its number when the device is gone, else its path."""
+        return self.guid or self.path
+
+    @property
+    def sound(self) -> bool:
+        """Online, and no error was counted."""
+        return self.state is DeviceState.ONLINE and not self.errors
+
 
 @dataclass(frozen=True)
 class Vdev:
-    """A top-level vdev. `kind` is ZFS's word: `raidz1`, `mirror`, or `disk` for a lone member."""
+    """A top-level vdev. `kind` is ZFS's word: `raidz1`, `mirror`, or `disk` for a lone member.
+
+    Sizes are bytes, raw; `expandable` is what `zpool online -e` would add to it.
+    """
 
     name: str
     kind: str
     state: DeviceState
     members: tuple[Member, ...]
+    size: int = 0
+    allocated: int = 0
+    expandable: int = 0
 
 
 @dataclass(frozen=True)
 class PoolStatus:
     """An imported pool as `zpool status` and `zpool list` describe it. Sizes are in bytes, raw (parity included).
 
-    `scan` is the line about the last or running scrub or resilver; `status` ZFS's sentence when all is not well;
-    `errors` its line about damaged data.
+    `scan` is the last or running scrub or resilver; `status` ZFS's sentence when all is not well; `errors` its line
+    about damaged data. `scrubbed` is when a scrub ended that found the pool clean, as ec2zfs wrote it into the pool:
+    ZFS itself forgets a scrub when it resilvers.
     """
 
     name: str
@@ -119,9 +143,10 @@ class PoolStatus:
     size: int
     allocated: int
     free: int
-    scan: str = ""
+    scan: Scan | None = None
     status: str = ""
     errors: str = ""
+    scrubbed: datetime | None = None
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -129,10 +154,27 @@ class PoolStatus:
         return tuple(member for vdev in self.vdevs for member in vdev.members)
 
     @property
+    def undamaged(self) -> bool:
+        """Whether ZFS knows of no data that is lost."""
+        return self.errors in ("", "No known data errors")
+
+    @property
     def healthy(self) -> bool:
         """Online, every member too, and no error was ever counted or reported."""
-        calm = all(member.state is DeviceState.ONLINE and not member.errors for member in self.members)
-        return self.state is DeviceState.ONLINE and calm and self.errors in ("", "No known data errors")
+        calm = all(member.sound for member in self.members)
+        return self.state is DeviceState.ONLINE and calm and self.undamaged
+
+    @property
+    def resilvering(self) -> bool:
+        """Whether a resilver is under way or waits, or a replacement has not ended."""
+        scanning = self.scan is not None and self.scan.running and self.scan.function is ScanFunction.RESILVER
+        return scanning or any(member.replacing or member.resilvering for member in self.members)
+
+    @property
+    def last_clean_scrub(self) -> datetime | None:
+        """When the newest scrub ended that found all well, as far as ZFS or ec2zfs remembers one."""
+        known = [when for when in (self.scan and self.scan.clean_scrub, self.scrubbed) if when]
+        return max(known, default=None)
 
 
 def vdev_kinds(redundancy: Redundancy, vdevs: int) -> tuple[str, ...]:

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from ec2zfs.model.layout import Place
+
+SIZES_GIB: dict[str, tuple[int, int]] = {
+    "gp2": (1, 16_384),
+    "gp3": (1, 65_536),
+    "sc1": (125, 16_384),
+    "st1": (125, 16_384),
+}
+"""The least and the greatest size of each EBS volume type, as of botocore 1.44.5, November 2026 (fact 1)."""
 
 
 class VolumeState(StrEnum):
@@ -39,10 +48,28 @@ class Attachment:
 
 
 @dataclass(frozen=True)
+class Retirement:
+    """A volume belongs to the pool no more and is only kept. `since`: from when the pool was seen healthy without it.
+
+    None while that was never seen. It is deleted when its grace time from then has passed, and never before.
+    """
+
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """EC2 takes the volume's modification later: to `size_gib`, not before the time, which EC2 told (fact 4)."""
+
+    size_gib: int
+    not_before: datetime
+
+
+@dataclass(frozen=True)
 class Volume:
     """A volume of a cloud pool, found by its tags (fact 14), never by a device name (fact 8).
 
-    `generation` counts the volumes that have stood in this place, from 1.
+    `generation` counts the volumes that have stood in this place, from 1. `retirement`: it has left the pool.
     """
 
     id: str
@@ -54,6 +81,8 @@ class Volume:
     zone: str
     state: VolumeState
     attachment: Attachment | None = None
+    retirement: Retirement | None = None
+    schedule: Schedule | None = None
 
     @property
     def serial(self) -> str:

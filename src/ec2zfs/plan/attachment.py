@@ -21,20 +21,35 @@ DEVICE_NAMES = (
 """The names that EC2 takes for data volumes. They say nothing of the device in the guest (fact 8)."""
 
 
-def usable_attachments(instance_type: InstanceType) -> int:
-    """Volumes of a pool that may hang on an instance of the type: what EC2 says, less its own and one in reserve."""
+def attachments(instance_type: InstanceType) -> int:
+    """Volumes that can hang on an instance of the type: what EC2 says, less its own."""
     own = ROOT + (INTERFACES if instance_type.attachments_shared else 0)
-    return max(0, min(instance_type.attachments - own - RESERVED, len(DEVICE_NAMES)))
+    return max(0, min(instance_type.attachments - own, len(DEVICE_NAMES)))
 
 
-def require_attachable(volumes: int, instance_type: InstanceType) -> None:
-    """Raise `Refused` when that many volumes do not fit; asked before any of them is paid for."""
+def usable_attachments(instance_type: InstanceType) -> int:
+    """Volumes of which a pool on an instance of the type may be made: one attachment stays in reserve."""
+    return max(0, attachments(instance_type) - RESERVED)
+
+
+def require_attachable(places: int, instance_type: InstanceType, *, volumes: int = 0) -> None:
+    """Raise `Refused` when a pool of so many places does not fit; asked before any of its volumes is paid for.
+
+    `volumes`: how many are to hang there at a time, when some places have two; the reserve is for those.
+    """
     usable = usable_attachments(instance_type)
-    if volumes > usable:
+    if places > usable:
         raise Refused(
-            f"A pool of {volumes} volumes does not fit on a {instance_type.name}: it takes {usable}. EC2 allows "
+            f"A pool of {places} volumes does not fit on a {instance_type.name}: it takes {usable}. EC2 allows "
             f"{instance_type.attachments} attachments, some are the machine's own, and one is kept for a replacement.",
             hint="Take an instance type with more attachments (receiver.instance_type), or fewer and larger volumes.",
+        )
+    most = attachments(instance_type)
+    if volumes > most:
+        raise Refused(
+            f"{volumes} volumes stand in the pool's {places} places, since some are being replaced; a "
+            f"{instance_type.name} takes {most}.",
+            hint="Take an instance type with more attachments (receiver.instance_type) until they are replaced.",
         )
 
 

@@ -19,7 +19,7 @@ from ec2zfs.errors import Refused
 from ec2zfs.model.contents import ImportablePool, ReceiverView, SeenVolume
 from ec2zfs.model.layout import Place
 from ec2zfs.model.pool import PoolDesign, PoolStatus, vdev_kinds
-from ec2zfs.model.volume import Volume
+from ec2zfs.model.volume import Volume, VolumeState
 
 
 class Holding(StrEnum):
@@ -34,12 +34,16 @@ class Holding(StrEnum):
 
 @dataclass(frozen=True)
 class ProveKey:
-    """Prove that the pool key opens a volume that is formatted already, before anything else is done."""
+    """Prove that the pool key opens a volume that is formatted already, before anything else is done.
+
+    `if_ours`: a volume without a sound LUKS2 header of ours is passed over.
+    """
 
     volume: Volume
+    if_ours: bool = False
 
     def __str__(self) -> str:
-        return f"test the pool key on {self.volume.mapping} ({self.volume.id})"
+        return f"test the pool key on {self.volume.mapping} ({self.volume.id}){_condition(self.if_ours)}"
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,16 @@ class FormatVolume:
 
 @dataclass(frozen=True)
 class OpenVolume:
-    """Open a volume's LUKS2 layer as a mapping."""
+    """Open a volume's LUKS2 layer as a mapping.
+
+    `if_ours`: a volume without a sound LUKS2 header of ours is passed over, since it is new yet, or dead.
+    """
 
     volume: Volume
+    if_ours: bool = False
 
     def __str__(self) -> str:
-        return f"open {self.volume.mapping} ({self.volume.id})"
+        return f"open {self.volume.mapping} ({self.volume.id}){_condition(self.if_ours)}"
 
 
 @dataclass(frozen=True)
@@ -115,26 +123,52 @@ def plan_pool(design: PoolDesign, volumes: Sequence[Volume], view: ReceiverView)
 def plan_unlocking(
     design: PoolDesign, volumes: Sequence[Volume], *, accept_degraded: bool
 ) -> tuple[ProveKey | OpenVolume | ImportPool, ...]:
-    """What opens the pool. The key is tested on the first volume; on all of them when any may be missing.
+    """What opens the pool. The key is tested on one volume; on all of them when any may be missing.
 
-    Nothing is looked at: what is open or imported already stays so when this is carried out. A place may have two
-    volumes while one replaces the other. Raises `Refused` when a place has none and `accept_degraded` is not given.
+    Nothing is looked at: what is open or imported already stays so when this is carried out. `volumes` may hold some
+    that are no use any more (`usable` are opened). A place may have two while one replaces the other. Raises `Refused`
+    when a place has none and `accept_degraded` is not given.
     """
-    places = {volume.place for volume in volumes}
-    missing = [place for place in design.layout.places() if place not in places]
-    if missing and (not volumes or not accept_degraded):
+    standing = usable(volumes)
+    missing = _missing(design, standing)
+    if not standing or (missing and not accept_degraded):
         raise Refused(
             f"Pool {design.name} has {design.layout.volumes} volumes; none is attached for {_list(missing)}.",
-            hint="Attach them (`ec2zfs volumes attach`), or open the pool with less redundancy (--accept-degraded)."
-            if volumes
+            hint="Attach them (`ec2zfs volumes attach`), have them replaced (`ec2zfs pool repair`), or open the pool "
+            "with less redundancy (--accept-degraded)."
+            if standing
             else "Create the pool first (`ec2zfs pool create`).",
         )
     importing = ImportPool(design.name)
     if not design.encrypted:
         return (importing,)
-    ordered = sorted(volumes, key=lambda volume: (volume.place, volume.generation))
-    tested = ordered if accept_degraded else ordered[:1]
-    return (*map(ProveKey, tested), *map(OpenVolume, ordered), importing)
+    ordered = sorted(standing, key=lambda volume: (volume.place, volume.generation))
+    unsure = set(ordered) if accept_degraded else _on_their_way(volumes)
+    certain = [volume for volume in ordered if volume not in unsure]
+    tested = certain[:1] or ordered
+    tests = (ProveKey(volume, volume in unsure) for volume in tested)
+    return (*tests, *(OpenVolume(volume, volume in unsure) for volume in ordered), importing)
+
+
+def usable(volumes: Sequence[Volume]) -> list[Volume]:
+    """The volumes that may be opened: none that has left the pool, and none that EC2 gave up."""
+    return [each for each in volumes if each.retirement is None and each.state is not VolumeState.ERROR]
+
+
+def _on_their_way(volumes: Sequence[Volume]) -> set[Volume]:
+    """The usable volumes that may not be formatted yet, since their place has another volume, or had one that left
+    before they came."""
+    standing = usable(volumes)
+    early = [each.place for each in volumes if each.retirement and each.retirement.since is None]
+    places = [*(each.place for each in standing), *early]
+    return {volume for volume in standing if places.count(volume.place) > 1}
+
+
+def _missing(design: PoolDesign, standing: Sequence[Volume]) -> list[Place]:
+    """The places without a volume, but for those of vdevs that are yet to be added: after the last that has any."""
+    places = {volume.place for volume in standing}
+    last = max((place.vdev for place in places), default=design.layout.vdevs)
+    return [place for place in design.layout.places() if place not in places and place.vdev <= last]
 
 
 def holding(volume: Volume, seen: SeenVolume, *, encrypted: bool) -> Holding:
@@ -152,7 +186,11 @@ def holding(volume: Volume, seen: SeenVolume, *, encrypted: bool) -> Holding:
 
 
 def volumes_by_place(design: PoolDesign, volumes: Sequence[Volume]) -> dict[Place, Volume]:
-    """The one volume of each place of the layout; raises `Refused` when one is missing or there are two."""
+    """The one volume of each place of the layout; raises `Refused` when one is missing or there are two.
+
+    Volumes that have left the pool stand in none.
+    """
+    volumes = [volume for volume in volumes if volume.retirement is None]
     standing = {volume.place: volume for volume in volumes}
     missing = [place for place in design.layout.places() if place not in standing]
     if missing:
@@ -163,7 +201,8 @@ def volumes_by_place(design: PoolDesign, volumes: Sequence[Volume]) -> dict[Plac
     if len(volumes) != design.layout.volumes:
         raise Refused(
             f"The layout {design.layout} has {design.layout.volumes} places, but {len(volumes)} volumes were found.",
-            hint="Set pool.vdevs and pool.volumes_per_vdev to what the pool was made with.",
+            hint="Set pool.vdevs and pool.volumes_per_vdev to what the pool was made with; while a volume is replaced, "
+            "finish that first (`ec2zfs pool repair`).",
         )
     return {place: standing[place] for place in design.layout.places()}
 
@@ -267,3 +306,7 @@ def _list(places: Sequence[Place]) -> str:
 
 def _words(held: Holding) -> str:
     return "nothing" if held is Holding.BLANK else held.value
+
+
+def _condition(if_ours: bool) -> str:
+    return ", if it bears our LUKS2 header" if if_ours else ""

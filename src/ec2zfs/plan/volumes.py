@@ -1,21 +1,21 @@
 """Which volumes to create, attach, detach and delete: pure decisions from what EC2 says. Never touches EC2.
 
 Each plan is made anew from what stands now, so a plan that was cut off anywhere is finished by the next one: a place
-that has a volume is never given a second one here (a replacement is another plan's business).
+that has a volume is never given a second one here (a replacement is another plan's business). Volumes that are only
+kept stand in no place; none of them is ever attached again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from ec2zfs.errors import Refused
 from ec2zfs.model.instance import Instance, InstanceType
 from ec2zfs.model.layout import Layout, Place
 from ec2zfs.model.volume import AttachmentState, Volume, VolumeState, mapping_name
 from ec2zfs.plan.attachment import device_names, require_attachable
-
-FIRST_GENERATION = 1
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,46 @@ class DeleteVolume:
         return f"delete volume {self.volume.mapping} ({self.volume.id}): {self.reason}"
 
 
-VolumeAction = CreateVolume | AttachVolume | DetachVolume | DeleteVolume
+@dataclass(frozen=True)
+class ModifyVolume:
+    """Grow a volume where it is, or change its type (Elastic Volumes, fact 4)."""
+
+    volume: Volume
+    size_gib: int
+    type: str
+
+    def __str__(self) -> str:
+        volume = self.volume
+        return (
+            f"modify volume {volume.mapping} ({volume.id}): {volume.size_gib} GiB {volume.type}"
+            f" -> {self.size_gib} GiB {self.type}"
+        )
+
+
+@dataclass(frozen=True)
+class RetireVolume:
+    """Mark a volume as one that is only kept. `since`: from when the pool was seen healthy without it."""
+
+    volume: Volume
+    since: datetime | None
+
+    def __str__(self) -> str:
+        until = f", out of a healthy pool since {self.since:%Y-%m-%d %H:%M} UTC" if self.since else ""
+        return f"keep volume {self.volume.mapping} ({self.volume.id}) aside{until}"
+
+
+VolumeAction = CreateVolume | AttachVolume | DetachVolume | DeleteVolume | ModifyVolume | RetireVolume
 
 
 def require_usable(volumes: Sequence[Volume], zone: str, instance_type: InstanceType) -> None:
-    """Raise `Refused` when a receiver of the type in the zone could not have these volumes, before one is started."""
-    _require_sound(volumes)
-    for volume in volumes:
+    """Raise `Refused` when a receiver of the type in the zone could not have these volumes, before one is started.
+
+    Those that EC2 gave up are no obstacle: the pool can do without as many as its redundancy allows.
+    """
+    wanted = current(volumes)
+    for volume in wanted:
         _require_in_zone(volume, zone)
-    require_attachable(len(volumes), instance_type)
+    _require_room(wanted, instance_type)
 
 
 def plan_creation(wish: VolumeWish, volumes: Sequence[Volume]) -> tuple[CreateVolume, ...]:
@@ -98,34 +129,39 @@ def plan_creation(wish: VolumeWish, volumes: Sequence[Volume]) -> tuple[CreateVo
     Raises `Refused` when those that stand contradict the wish: a place outside the layout, two volumes in one place,
     another size, type or zone, or a volume that EC2 gave up.
     """
-    _require_sound(volumes)
-    _require_one_each(wish.layout, volumes)
-    for volume in volumes:
+    standing_volumes = current(volumes)
+    _require_sound(standing_volumes)
+    _require_one_each(wish.layout, standing_volumes)
+    for volume in standing_volumes:
         _require_as_wished(wish, volume)
-    standing = {volume.place for volume in volumes}
+    standing = {volume.place for volume in standing_volumes}
     return tuple(
-        CreateVolume(wish.pool, place, FIRST_GENERATION, wish.layout.size_gib, wish.type, wish.zone)
+        CreateVolume(wish.pool, place, _next_generation(volumes, place), wish.layout.size_gib, wish.type, wish.zone)
         for place in wish.layout.places()
         if place not in standing
     )
 
 
 def plan_attachment(
-    volumes: Sequence[Volume], instance: Instance, instance_type: InstanceType
+    volumes: Sequence[Volume], instance: Instance, instance_type: InstanceType, *, accept_degraded: bool = False
 ) -> tuple[AttachVolume, ...]:
     """The volumes still to be attached to the instance; one that is just being attached is asked for again.
 
-    Raises `Refused` past the type's attachment limit, for a volume in another zone, and for one that hangs elsewhere.
+    Raises `Refused` past the type's attachment limit, for a volume in another zone, for one that hangs elsewhere, and
+    for one that EC2 gave up; with `accept_degraded` such a one is left out.
     """
-    _require_sound(volumes)
-    require_attachable(len(volumes), instance_type)
-    for volume in volumes:
+    wanted = current(volumes)
+    if not accept_degraded:
+        _require_sound(wanted)
+    wanted = [volume for volume in wanted if volume.state is not VolumeState.ERROR]
+    _require_room(wanted, instance_type)
+    for volume in wanted:
         _require_free_for(instance, volume)
     bonds = [volume.attachment for volume in volumes if volume.attachment]
     names = device_names({bond.device for bond in bonds if bond.instance_id == instance.id})
     return tuple(
         AttachVolume(volume.pool, volume.place, volume.generation, instance.id, next(names))
-        for volume in volumes
+        for volume in wanted
         if volume.attachment is None or volume.attachment.state is not AttachmentState.ATTACHED
     )
 
@@ -146,6 +182,11 @@ def plan_deletion(volumes: Sequence[Volume], reason: str) -> tuple[DeleteVolume,
     return tuple(DeleteVolume(volume, reason) for volume in volumes)
 
 
+def current(volumes: Iterable[Volume]) -> list[Volume]:
+    """The volumes that belong to the pool or are on their way into it: all but those that are only kept."""
+    return [volume for volume in volumes if volume.retirement is None]
+
+
 def broken(volumes: Iterable[Volume]) -> tuple[Volume, ...]:
     """The volumes that EC2 gave up (state `error`, fact 9); they hold nothing any more."""
     return tuple(volume for volume in volumes if volume.state is VolumeState.ERROR)
@@ -155,7 +196,8 @@ def _require_sound(volumes: Iterable[Volume]) -> None:
     if failed := broken(volumes):
         raise Refused(
             f"EC2 reports {_named(failed)} in state error.",
-            hint="Nothing can be read from it any more: delete it (`ec2zfs volumes delete --failed`), and run again.",
+            hint="Nothing can be read from it any more. In a pool that exists `ec2zfs pool repair` replaces it; while "
+            "the pool is being made delete it (`ec2zfs volumes delete --failed`), and run again.",
         )
 
 
@@ -171,8 +213,20 @@ def _require_one_each(layout: Layout, volumes: Sequence[Volume]) -> None:
     for volume in volumes:
         if volume.place in standing:
             twins = [twin for twin in volumes if twin.place == volume.place]
-            raise Refused(f"Two volumes stand in one place: {_named(twins)}.", hint="A replacement has not ended yet.")
+            raise Refused(
+                f"Two volumes stand in one place: {_named(twins)}. A replacement has not ended yet.",
+                hint="Give the command that began it again, or `ec2zfs pool repair`.",
+            )
         standing.add(volume.place)
+
+
+def _next_generation(volumes: Iterable[Volume], place: Place) -> int:
+    return 1 + max((volume.generation for volume in volumes if volume.place == place), default=0)
+
+
+def _require_room(volumes: Sequence[Volume], instance_type: InstanceType) -> None:
+    sound = [volume for volume in volumes if volume.state is not VolumeState.ERROR]
+    require_attachable(len({volume.place for volume in volumes}), instance_type, volumes=len(sound))
 
 
 def _require_in_zone(volume: Volume, zone: str) -> None:
@@ -189,7 +243,8 @@ def _require_as_wished(wish: VolumeWish, volume: Volume) -> None:
         raise Refused(
             f"{_named([volume])} has {volume.size_gib} GiB of type {volume.type}, where the configuration says "
             f"{wish.layout.size_gib} GiB of {wish.type}.",
-            hint="Set volumes.size_gib and volumes.type to what the pool was made with.",
+            hint="Set volumes.size_gib and volumes.type to what the pool was made with. To bring a pool that exists to "
+            "what they say is the work of `ec2zfs pool grow`.",
         )
 
 

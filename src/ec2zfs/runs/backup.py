@@ -6,44 +6,31 @@ needed by the next one, which looks at ZFS and EC2 and carries on. It destroys n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from ec2zfs.errors import PoolUnwell, Refused
-from ec2zfs.execute.pool import CloudPool
-from ec2zfs.execute.receiver import Receiver
+from ec2zfs.errors import PoolUnwell
 from ec2zfs.execute.replication import Replicator
 from ec2zfs.execute.replication_report import ReplicationReport
 from ec2zfs.execute.snapshots import take
-from ec2zfs.execute.volumes import VolumeFleet
 from ec2zfs.hosts.host import Host
 from ec2zfs.hosts.secret import Secret
-from ec2zfs.model.instance import InstanceType
+from ec2zfs.model.pool import PoolStatus
 from ec2zfs.model.source import Source
-from ec2zfs.model.volume import Volume
-from ec2zfs.plan.volumes import require_usable
+from ec2zfs.runs.receiver_up import receiver_up
+from ec2zfs.runs.settling import settle
 from ec2zfs.runs.stages import Journal
+from ec2zfs.runs.upkeep import UpkeepParts, replacement_under_way, require_volumes, unlocked
 
 
 @dataclass(frozen=True)
 class BackupParts:
-    """What a run works with. `cloud_pool` and `replicator` are made for the receiver that the run has started.
+    """What a run works with. `replicator` is made for the receiver that the run has started."""
 
-    `zone` and `instance_type` are the configured ones of the receiver; `attach` brings the pool's volumes to the
-    receiver that was started and returns them.
-    """
-
-    pool: str
-    zone: str
-    instance_type: Callable[[], InstanceType]
     site: Host
     sources: tuple[Source, ...]
-    receiver: Receiver
-    fleet: VolumeFleet
-    attach: Callable[[], Sequence[Volume]]
-    cloud_pool: Callable[[Host], CloudPool]
+    upkeep: UpkeepParts
     replicator: Callable[[Host], Replicator]
 
 
@@ -51,50 +38,23 @@ def back_up(parts: BackupParts, key: Secret | None, now: datetime, journal: Jour
     """Do the whole run and return what replication did. `key` is the pool key, read before anything is started.
 
     Where the receiver cannot be taken, or could not have the volumes, that is raised before anything is changed: what
-    is up then is left alone.
+    is up then is left alone. A pool that has lost redundancy is backed up to all the same, and `PoolUnwell` raised in
+    the end. A resilver that is under way is joined: the receiver is no spot instance then, and stays up until it ends.
     """
-    require_volumes(parts)
-    parts.receiver.starting()
+    volumes, receiver = require_volumes(parts.upkeep), parts.upkeep.receiver
+    on_demand = replacement_under_way(volumes)
+    receiver.starting(on_demand=on_demand)
     with journal.stage("snapshot") as stage:
         taken = take(parts.site, parts.sources, now)
         stage.outcome = f"took {taken.name} of {len(taken.created)} sources"
-    with _receiver_up(parts, journal) as host, _pool_open(parts, host, key, journal) as pool:
+    with (
+        receiver_up(receiver, journal, keep=False, on_demand=on_demand) as host,
+        unlocked(parts.upkeep, host, (key, None), journal) as pool,
+    ):
         report = _replicated(parts, host, journal)
-        _check(pool, journal)
+        settle(pool, volumes, journal)
+        _check(pool.status(), journal)
     return report
-
-
-def require_volumes(parts: BackupParts) -> list[Volume]:
-    """The pool's volumes; `Refused` when there are none or the receiver could not have them, before it is started."""
-    volumes = parts.fleet.volumes()
-    if not volumes:
-        raise Refused(
-            f"There are no volumes of pool {parts.pool} at EC2, so there is nothing to back up to.",
-            hint="Make the pool with `ec2zfs pool create`, or correct pool.name, aws.region or the credentials.",
-        )
-    require_usable(volumes, parts.zone, parts.instance_type())
-    return volumes
-
-
-@contextmanager
-def _receiver_up(parts: BackupParts, journal: Journal) -> Iterator[Host]:
-    with journal.undone_by("stop the receiver", parts.receiver.stop):
-        with journal.stage("start the receiver") as stage:
-            host = parts.receiver.start()
-            stage.outcome = f"{host.name} answers"
-        with parts.receiver.dead_man(host):
-            yield host
-
-
-@contextmanager
-def _pool_open(parts: BackupParts, host: Host, key: Secret | None, journal: Journal) -> Iterator[CloudPool]:
-    pool = parts.cloud_pool(host)
-    with journal.undone_by("lock the pool", pool.lock):
-        with journal.stage("unlock the pool") as stage:
-            volumes = parts.attach()
-            pool.unlock(key, volumes)
-            stage.outcome = f"{len(volumes)} volumes attached and open, {parts.pool} imported"
-        yield pool
 
 
 def _replicated(parts: BackupParts, host: Host, journal: Journal) -> ReplicationReport:
@@ -106,13 +66,12 @@ def _replicated(parts: BackupParts, host: Host, journal: Journal) -> Replication
     return report
 
 
-def _check(pool: CloudPool, journal: Journal) -> None:
+def _check(status: PoolStatus, journal: Journal) -> None:
     with journal.stage("check") as stage:
-        status = pool.status()
         if not status.healthy:
             words = f"{status.state}. {status.status}".rstrip()
             raise PoolUnwell(
                 f"The copies are complete, but pool {status.name} is not well: {words}",
-                hint="`ec2zfs pool status` shows which volume it is.",
+                hint="`ec2zfs pool status` shows which volume it is, `ec2zfs pool repair` mends it.",
             )
         stage.outcome = f"{status.state}, {status.free / 2**30:.1f} GiB raw free, no errors"

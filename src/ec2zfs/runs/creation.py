@@ -6,8 +6,7 @@ tags, and what they hold by looking. It deletes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ec2zfs.execute.pool import CloudPool
@@ -21,8 +20,9 @@ from ec2zfs.model.volume import Volume
 from ec2zfs.plan.attachment import require_attachable
 from ec2zfs.plan.foresight import blank, created, foreseen
 from ec2zfs.plan.pool import PoolAction
-from ec2zfs.plan.receiver import ReceiverAction, UseRunning
-from ec2zfs.plan.volumes import CreateVolume, VolumeWish, plan_creation
+from ec2zfs.plan.receiver import ReceiverAction
+from ec2zfs.plan.volumes import CreateVolume, VolumeWish, current, plan_creation
+from ec2zfs.runs.receiver_up import is_up, receiver_up
 from ec2zfs.runs.stages import Journal
 
 
@@ -57,7 +57,7 @@ def plan_volumes(parts: CreationParts) -> tuple[CreateVolume, ...]:
 
 def preview_creation(parts: CreationParts) -> CreationPreview:
     """Look and plan; change nothing."""
-    volumes = parts.fleet.volumes()
+    volumes = current(parts.fleet.volumes())
     creation = plan_volumes(parts)
     every = [*volumes, *map(created, creation)]
     return CreationPreview(
@@ -74,7 +74,7 @@ def create_pool(parts: CreationParts, key: Secret | None, journal: Journal) -> P
         creation = plan_volumes(parts)
         parts.fleet.carry_out(creation)
         stage.outcome = f"{len(creation)} created, {parts.design.layout.volumes - len(creation)} were there"
-    with _receiver_up(parts, journal) as host:
+    with receiver_up(parts.receiver, journal, keep=is_up(parts.receiver)) as host:
         pool = parts.cloud_pool(host)
         with journal.stage("attach the volumes") as stage:
             volumes = parts.attach()
@@ -83,18 +83,3 @@ def create_pool(parts: CreationParts, key: Secret | None, journal: Journal) -> P
             status = pool.create(key, volumes)
             stage.outcome = f"{status.name} is {status.state}"
     return status
-
-
-@contextmanager
-def _receiver_up(parts: CreationParts, journal: Journal) -> Iterator[Host]:
-    was_up = isinstance(parts.receiver.starting()[-1], UseRunning)
-    with journal.undone_by("leave the receiver up" if was_up else "stop the receiver", _ending(parts, was_up=was_up)):
-        with journal.stage("start the receiver") as stage:
-            host = parts.receiver.start()
-            stage.outcome = f"{host.name} answers"
-        with parts.receiver.dead_man(host):
-            yield host
-
-
-def _ending(parts: CreationParts, *, was_up: bool) -> Callable[[], None]:
-    return (lambda: None) if was_up else parts.receiver.stop

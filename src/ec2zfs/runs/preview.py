@@ -10,7 +10,9 @@ from ec2zfs.execute.replication import preview
 from ec2zfs.model.source import snapshot_name
 from ec2zfs.plan.receiver import ReceiverAction
 from ec2zfs.plan.replication import ReplicationPlan
-from ec2zfs.runs.backup import BackupParts, require_volumes
+from ec2zfs.plan.volumes import current
+from ec2zfs.runs.backup import BackupParts
+from ec2zfs.runs.upkeep import replacement_under_way, require_volumes
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,14 @@ class BackupPreview:
 
 def preview_backup(parts: BackupParts, now: datetime) -> BackupPreview:
     """Look at both sides and say what a run would do. Raises what the run itself would raise at its beginning."""
-    volumes = require_volumes(parts)
+    volumes = require_volumes(parts.upkeep)
     sizes: dict[str, int] = {}
     for volume in volumes:
         sizes[volume.type] = sizes.get(volume.type, 0) + volume.size_gib
     return BackupPreview(
         snapshot_name(now, "daily"),
-        parts.receiver.starting(),
-        len(volumes),
+        parts.upkeep.receiver.starting(on_demand=replacement_under_way(volumes)),
+        len(current(volumes)),
         sizes,
-        preview(parts.site, parts.sources, parts.pool),
+        preview(parts.site, parts.sources, parts.upkeep.design.name),
     )

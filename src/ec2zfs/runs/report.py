@@ -6,27 +6,29 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
 
 @dataclass(frozen=True)
 class StageReport:
-    """One stage of a run: its name, seconds, and a line on what it did or why it failed."""
+    """One stage of a run: its name, seconds, and a line on what it did or why it failed. Times are UTC."""
 
     name: str
     seconds: float
     outcome: str
     failed: bool = False
+    started: datetime | None = field(default=None, compare=False)
+    ended: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """One run. `bytes_sent` counts stream bytes, None when replication did not come to its end.
+    """One run of a `command` such as `backup`. `bytes_sent`: of streams, None when replication did not come to its end.
 
     `cost_usd` is the estimate for the machine's time of this run, None without a known price.
     """
@@ -37,6 +39,7 @@ class RunReport:
     stages: tuple[StageReport, ...]
     bytes_sent: int | None
     cost_usd: float | None
+    command: str = "backup"
 
     @property
     def clean(self) -> bool:
@@ -45,8 +48,19 @@ class RunReport:
 
     def document(self) -> dict[str, Any]:
         """The report as plain JSON types."""
-        plain = dataclasses.asdict(self)
-        return plain | {"started": self.started.isoformat(), "ended": self.ended.isoformat(), "clean": self.clean}
+        return {**_plain(dataclasses.asdict(self)), "clean": self.clean}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON is of any form
+    match value:
+        case datetime():
+            return value.isoformat(timespec="seconds")
+        case dict():
+            return {name: _plain(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case _:
+            return value
 
 
 def write_report(report: RunReport, directory: Path) -> Path:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from ec2zfs.execute.progress import Progress
 from ec2zfs.execute.replication_report import ReplicationReport
@@ -21,10 +22,14 @@ class Stage:
 
 @dataclass
 class Journal:
-    """The stages so far, and what replication did, once it came to its end. `clock` counts seconds."""
+    """The stages so far, and what replication did, once it came to its end.
+
+    `clock` counts seconds, `now` tells the time for the report.
+    """
 
     progress: Progress
     clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     stages: list[StageReport] = field(default_factory=list)
     replicated: ReplicationReport | None = None
 
@@ -32,7 +37,7 @@ class Journal:
     def stage(self, name: str) -> Iterator[Stage]:
         """Do one stage in a `with` block."""
         self.progress.say(f"{name} …")
-        began, stage = self.clock(), Stage()
+        began, stage = (self.clock(), self.now()), Stage()
         try:
             yield stage
         except BaseException as failure:
@@ -65,9 +70,10 @@ class Journal:
                     self._undo(name, undo, insist=False)
             raise
 
-    def _remember(self, name: str, began: float, outcome: str, *, failed: bool) -> None:
-        seconds = self.clock() - began
-        self.stages.append(StageReport(name, round(seconds, 1), outcome, failed))
+    def _remember(self, name: str, began: tuple[float, datetime], outcome: str, *, failed: bool) -> None:
+        clock, started = began
+        seconds = self.clock() - clock
+        self.stages.append(StageReport(name, round(seconds, 1), outcome, failed, started, self.now()))
         self.progress.say(f"{name}: {'FAILED: ' if failed else ''}{outcome} ({seconds:.1f} s)")
 
 

@@ -3,4 +3,5 @@
 need zpool zgenhostid
 hostid=$2
 shift 2
+keep_scans
 zgenhostid -f "$hostid" && zpool create "$@"

@@ -1,12 +1,13 @@
-"""Reads what observe.sh and status.sh print into a `ReceiverView`. Runs nothing and decides nothing."""
+"""Reads what observe.sh, status.sh and expand.sh print into a `ReceiverView`. Runs nothing and decides nothing."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from ec2zfs.model.contents import ReceiverView, SeenVolume
+from ec2zfs.model.contents import OpenMapping, ReceiverView, SeenVolume
 from ec2zfs.model.pool import MemberName, PoolStatus
-from ec2zfs.tools.zpool import importable_pools, listed_pools, pool_status
+from ec2zfs.tools.zpool import importable_pools, listed_pools
+from ec2zfs.tools.zpool_status import pool_status
 
 
 def receiver_view(pool: str, text: str) -> ReceiverView:
@@ -19,6 +20,7 @@ def receiver_view(pool: str, text: str) -> ReceiverView:
         pools=tuple(each.name for each in listed),
         imported=_imported(pool, sections),
         importable=importable_pools(sections.get("importable", "")),
+        opened=_opened(pool, sections.get("opened", "")),
     )
 
 
@@ -55,6 +57,17 @@ def _with_fact(volume: SeenVolume, word: str, value: str) -> SeenVolume:
             raise ValueError(f"observe.sh said '{word} {value}' of {volume.serial}")
 
 
+def _opened(pool: str, text: str) -> tuple[OpenMapping, ...]:
+    """A line for each open mapping: name, size, bytes written, `stale` or `-`, key slots as `0,1` or `-`."""
+    rows = {words[0]: words[1:] for line in text.splitlines() if (words := line.split())}
+    return tuple(_mapping(name, *rows[name]) for name in our_mappings(pool, "\n".join(rows)))
+
+
+def _mapping(name: str, size: str, written: str, stale: str, slots: str) -> OpenMapping:
+    keyslots = () if slots == "-" else tuple(int(slot) for slot in slots.split(","))
+    return OpenMapping(name, int(size), int(written), stale == "stale", keyslots)
+
+
 def _sections(text: str) -> dict[str, str]:
     """The text under each `%name` line."""
     parts = ("\n" + text).split("\n%")[1:]
@@ -63,4 +76,7 @@ def _sections(text: str) -> dict[str, str]:
 
 def _imported(pool: str, sections: dict[str, str]) -> PoolStatus | None:
     ours = next((each for each in listed_pools(sections.get("pools", "")) if each.name == pool), None)
-    return pool_status(ours, sections.get("status", "")) if ours else None
+    if ours is None:
+        return None
+    facts = {"sizes": sections.get("vdevs", ""), "scrubbed": sections.get("scrubbed", "")}
+    return pool_status(ours, sections.get("status", ""), **facts)

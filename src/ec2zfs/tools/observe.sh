@@ -1,6 +1,6 @@
 # observe.sh POOL SECONDS ENCRYPTED SERIAL...: what the volumes hold, which mappings are open, which pools there are.
 # Reads only. SECONDS to wait for the volumes; ENCRYPTED yes or no: where the pool's members are to be found.
-need lsblk wipefs cmp dmsetup zpool cryptsetup
+need lsblk wipefs cmp dmsetup zpool zfs cryptsetup
 pool=$1 seconds=$2 encrypted=$3
 shift 3
 await "$seconds" "$@"
@@ -17,20 +17,12 @@ for serial; do
     if [ "${keyslots:-0}" -eq 0 ] && untouched "$disk" "$size"; then echo 'untouched'; fi
 done
 
-echo '%mappings'
-open=$(mappings "$pool") || exit
-echo "$open"
-
-echo '%pools'
-zpool list -H -p -o name,guid,size,allocated,free,health || exit
-
-echo '%status'
-if imported "$pool"; then zpool status -P -p "$pool"; fi
+tell_pool "$pool" no || exit
 
 echo '%importable'
 members=
 if [ "$encrypted" = yes ]; then
-    for mapping in $open; do members="$members -d /dev/mapper/$mapping"; done
+    for mapping in $(mappings "$pool"); do members="$members -d /dev/mapper/$mapping"; done
 else
     for serial; do labelled "$serial" && members="$members -d $path"; done
 fi

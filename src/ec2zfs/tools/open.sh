@@ -1,13 +1,13 @@
 # open.sh POOL HOSTID IMPORT TARGET ABSENT SECONDS [VERB SERIAL MAPPING]...: ready the volumes, import, all or nothing.
 # IMPORT: no, plain or force; TARGET: the name or GUID to import. ABSENT: refuse or skip what is not here in SECONDS.
-# VERB: test (the key opens it), format, open, or bare (no encryption: it must be here). For each test, format and open
-# stdin holds a key of 64 bytes, in order. Exit: 41 absent, 42 wrong key, 43 not formattable, 44 not openable, 45 import.
+# VERB: test (the key opens it), format, open, or bare (no encryption: it must be here); prove and try are test and open
+# for a volume that bears our header, and nothing for another. For each but bare stdin holds a key of 64 bytes, in order.
+# Exit: 41 absent, 42 wrong key, 43 not formattable, 44 not openable, 45 not imported.
 need lsblk wipefs cmp dmsetup zpool zgenhostid cryptsetup
 pool=$1 hostid=$2 import=$3 target=$4 absent=$5 seconds=$6
 shift 6
 exec 3<&0 </dev/null
 opened=
-unused=0
 bare=
 
 give_up() {
@@ -16,13 +16,6 @@ give_up() {
     echo "$*" >&2
     for give_up_mapping in $opened; do cryptsetup close "$give_up_mapping" >&2; done
     exit "$give_up_status"
-}
-
-# with_key COMMAND...: run it with the next key on its standard input, past those that were not needed.
-with_key() {
-    [ "$unused" -eq 0 ] || dd bs=64 count="$unused" iflag=fullblock status=none <&3 >/dev/null
-    unused=0
-    "$@" --key-file=- --keyfile-size=64 <&3
 }
 
 # formattable DEVICE SIZE: looks again at what the plan saw: nothing is formatted that ever held a key slot or data.
@@ -54,23 +47,31 @@ test_key() {
     checked $? "$1" "$2"
 }
 
-# A mapping may be left of a device that is gone: of a volume that was pulled out and came back. It is not of use.
+# A mapping may be left of a device that is gone: of a volume that was pulled out and came back. It is not of use, but
+# while ZFS holds it only `pool repair` gets it out (reopen.sh); `try` leaves that to it.
 open_volume() {
     case $backing in
     *" $1 (${2#/dev/})"*)
-        unused=$((unused + 1))
+        skip_key
         return
         ;;
-    *" $1 ("*) cryptsetup close "$1" || give_up 44 "$1 is open on a device that is gone, and in use." ;;
+    *" $1 ("*)
+        if ! cryptsetup close "$1"; then
+            [ "$verb" = try ] || give_up 44 "$1 is open on a device that is gone, and in use."
+            skip_key
+            return
+        fi
+        ;;
     esac
     with_key cryptsetup open --type luks2 "$2" "$1"
     checked $? "$1" "$2"
     opened="$1 $opened"
 }
 
-# open_devices: print ` MAPPING (DEVICE)` for every mapping; the device is two numbers when it is gone.
-open_devices() {
-    dmsetup deps -o devname | while read -r name _ _ _ device_name; do echo " ${name%:} $device_name"; done
+# bears_ours MAPPING DEVICE: whether a sound LUKS2 header of ours is on it, which a dead or a new volume has not.
+bears_ours() {
+    content "$2"
+    [ "${keyslots:-0}" -gt 0 ] && [ "$label" = "$1" ]
 }
 
 import_pool() {
@@ -79,6 +80,7 @@ import_pool() {
     open=$(mappings "$pool") || return 1
     for member in $open; do members="$members -d /dev/mapper/$member"; done
     zgenhostid -f "$hostid" || return 1
+    keep_scans
     # shellcheck disable=SC2086 # paths of ours have no blanks
     zpool import $members -N -o cachefile=none -R /mnt "$target" && return
     # shellcheck disable=SC2086
@@ -102,13 +104,21 @@ while [ $# -gt 0 ]; do
     shift 3
     if ! device "$serial"; then
         [ "$absent" = skip ] || give_up 41 "$mapping ($serial)"
-        unused=$((unused + 1))
+        skip_key
         continue
     fi
     case $verb in
-    test) test_key "$mapping" "$path" ;;
+    prove | try)
+        if ! bears_ours "$mapping" "$path"; then
+            skip_key
+            continue
+        fi
+        ;;
+    esac
+    case $verb in
+    test | prove) test_key "$mapping" "$path" ;;
     format) format_volume "$mapping" "$path" "$size" ;;
-    open) open_volume "$mapping" "$path" ;;
+    open | try) open_volume "$mapping" "$path" ;;
     bare) labelled "$serial" && bare="$bare $path" ;;
     esac
 done

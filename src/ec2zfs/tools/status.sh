@@ -1,9 +1,8 @@
-# status.sh POOL: the sizes and the state of an imported pool, and the names of its open mappings. Reads only.
-pool=$1
-echo '%mappings'
-mappings "$pool" || exit
-echo '%pools'
-zpool list -H -p -o name,guid,size,allocated,free,health || exit
-echo '%status'
-if imported "$pool"; then zpool status -P -p "$pool"; fi
+# status.sh POOL [DETAIL]: the sizes and the state of an imported pool, and its open mappings. Reads only.
+# DETAIL (detail): the key slots of each open mapping as well.
+need dmsetup zpool zfs
+case ${2:-} in
+detail) tell_pool "$1" yes || exit ;;
+*) tell_pool "$1" no || exit ;;
+esac
 exit 0

@@ -85,10 +85,11 @@ class Backup:
         """The same as a person does it."""
         controller = Controller(self.day, cut or self.cut)
         parts = controller.parts()
-        for name in ("site", "receiver", "fleet"):
-            self.monkeypatch.setattr(Session, name, getattr(parts, name))
-        self.monkeypatch.setattr(Session, "attached_volumes", lambda _session: parts.attach())
-        self.monkeypatch.setattr(Session, "configured_type", lambda _session: parts.instance_type())
+        for name, part in (("site", parts.site), ("receiver", parts.upkeep.receiver), ("fleet", parts.upkeep.fleet)):
+            self.monkeypatch.setattr(Session, name, part)
+        self.monkeypatch.setattr(Session, "attached_volumes", lambda _session, **_degraded: parts.upkeep.attach())
+        self.monkeypatch.setattr(Session, "seat", lambda _session: parts.upkeep.seat())
+        self.monkeypatch.setattr(Session, "configured_type", lambda _session: parts.upkeep.instance_type())
         self.monkeypatch.setattr(Session, "replicator", lambda _session, host: parts.replicator(host))
         status = main(["--config", str(self.file), "backup", *words])
         self.printed = self.capsys.readouterr()

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from ec2zfs.cli.pool_key import read_pool_key
-from ec2zfs.config import PoolKeySection
+from ec2zfs.cli.pool_key import read_new_pool_key, read_pool_key
+from ec2zfs.config import NewPoolKeySection, PoolKeySection
 from ec2zfs.errors import CommandFailed, ConfigurationError, Ec2zfsError, Refused
 from ec2zfs.hosts.local import LocalHost
 from ec2zfs.hosts.secret import Secret
@@ -110,3 +110,25 @@ def test_a_new_key_is_asked_for_twice(second: str, error: str | None, monkeypatc
     else:
         with pytest.raises(Ec2zfsError, match=error):
             read_pool_key(section(), LocalHost(), "cloud", new=True)
+
+
+def test_at_a_prompt_the_next_key_is_told_from_the_one_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer(prompt: str) -> str:
+        asked.append(prompt)
+        return "k" * 32
+
+    monkeypatch.setattr("getpass.getpass", answer)
+    read_pool_key(section(), LocalHost(), "cloud")
+    read_new_pool_key(NewPoolKeySection(), LocalHost(), "cloud")
+    assert asked == ["Pool key of cloud: ", "New pool key of cloud: ", "New pool key of cloud (again): "]
+
+
+def test_without_a_terminal_the_next_key_is_refused_by_its_own_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(_prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", end)
+    with pytest.raises(Refused, match=r"set new_pool_key\.from = .command. or .descriptor."):
+        read_new_pool_key(NewPoolKeySection(), LocalHost(), "cloud")

@@ -177,6 +177,41 @@ def test_only_what_ec2_gave_up_is_deleted_as_failed(command: Command) -> None:
     assert {row["state"] for row in command.rows("volumes")} == {"available"}
 
 
+def test_what_is_kept_and_what_grows_later_is_listed_and_deleted_with_all(command: Command) -> None:
+    assert command("volumes", "create") == ExitCode.OK
+    first, second, third = (str(row["volume"]) for row in command.rows("volumes"))
+    for volume, tagged in (
+        (first, {tags.RETIRED: "2026-11-25T02:17:00Z"}),
+        (second, {tags.RETIRED: tags.UNPROVEN}),
+        (third, {tags.GROW_TO: "2", tags.GROW_AFTER: "2026-11-26T02:17:00Z"}),
+    ):
+        command.cloud.ec2.create_tags(Resources=[volume], Tags=tags.as_tags(tagged))
+    assert command("volumes", "list") == ExitCode.OK
+    assert [(row["kept_since"], row["grows"]) for row in command.rows("volumes")] == [
+        ("2026-11-25 02:17 UTC", ""),
+        ("the pool was not healthy since", ""),
+        ("", "to 2 GiB from 2026-11-26 02:17 UTC"),
+    ]
+    assert command("volumes", "delete", "--confirm", "cloud") == ExitCode.OK
+    assert command.standing == 0
+
+
+def test_a_volume_that_ec2_gave_up_is_detached(command: Command) -> None:
+    assert command("volumes", "create") == ExitCode.OK
+    machine = launched(command.cloud.ec2)
+    ours = tags.as_tags({tags.POOL: "cloud", tags.ROLE: tags.ROLE_RECEIVER})
+    command.cloud.ec2.create_tags(Resources=[machine], Tags=ours)
+    broken = str(command.rows("volumes")[0]["volume"])
+    command.cloud.ec2.attach_volume(VolumeId=broken, InstanceId=machine, Device="/dev/sdf")
+    command.cloud.ec2.stop_instances(InstanceIds=[machine])
+    waiter = command.cloud.ec2.get_waiter("instance_stopped")
+    waiter.wait(InstanceIds=[machine], WaiterConfig={"Delay": 0, "MaxAttempts": 200})
+    command.cloud.local.marks.volume_status[broken] = "error"
+    assert command("volumes", "detach") == ExitCode.OK
+    row = command.rows("volumes")[0]
+    assert (row["volume"], row["state"], row["attached_to"]) == (broken, "error", "")
+
+
 def test_what_is_attached_is_not_deleted_until_it_is_detached(command: Command) -> None:
     assert command("volumes", "create") == ExitCode.OK
     machine = launched(command.cloud.ec2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
@@ -9,7 +11,15 @@ from tests.fakes.local_ec2 import Served
 
 from ec2zfs.cloud.errors import aws_errors
 from ec2zfs.cloud.volumes import Volumes
-from ec2zfs.errors import CloudError, ConfigurationError, CredentialsError, Ec2zfsError, ExitCode, NoCapacity
+from ec2zfs.errors import (
+    CloudError,
+    ConfigurationError,
+    CredentialsError,
+    Ec2zfsError,
+    ExitCode,
+    ModificationTooSoon,
+    NoCapacity,
+)
 from ec2zfs.lab.faults import Fault, FaultKind
 
 NO_RIGHT_TO_TAG = (
@@ -52,6 +62,33 @@ def test_a_refusal_has_its_kind_and_its_words(code: str, kind: type[Ec2zfsError]
     error = translated(refusal(code))
     assert type(error) is kind
     assert words in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "hour"),
+    [
+        ("VolumeModificationRateExceeded", "You can modify it again after 2026-11-25T09:30:00Z.", "25 09:30"),
+        ("VolumeModificationRateExceeded", "Try again at 2026-11-26 01:00:00 UTC.", "26 01:00"),
+        ("VolumeModificationRateExceeded", "Wait at least 6 hours between modifications per EBS volume.", "25 08:17"),
+        ("IncorrectModificationState", "vol-1 is in modification state OPTIMIZING", "25 02:32"),
+        ("IncorrectModificationState", "Its modification began at 2026-11-01T00:00:00Z", "25 02:32"),
+    ],
+)
+def test_a_modification_that_comes_too_soon_has_its_time(code: str, message: str, hour: str) -> None:
+    headers = {"date": "Wed, 25 Nov 2026 02:17:00 GMT"}
+    answer = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPHeaders": headers}}
+    error = translated(ClientError(answer, "ModifyVolume"))  # type: ignore[arg-type]
+    assert isinstance(error, ModificationTooSoon)
+    assert (error.code, error.action) == (code, "ec2:ModifyVolume")
+    assert error.not_before.tzinfo is UTC
+    assert f"{error.not_before:%d %H:%M}" == hour
+
+
+def test_without_a_date_the_time_is_told_by_this_clock() -> None:
+    before = datetime.now(UTC)
+    error = translated(refusal("VolumeModificationRateExceeded", action="ModifyVolume"))
+    assert isinstance(error, ModificationTooSoon)
+    assert timedelta(hours=6) <= error.not_before - before < timedelta(hours=6, minutes=1)
 
 
 def test_a_cloud_error_keeps_code_and_action() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from ec2zfs.cloud import tags
 from ec2zfs.cloud.protocols import VolumeOrder
 from ec2zfs.cloud.tokens import client_token
 from ec2zfs.cloud.volumes import Volumes
-from ec2zfs.errors import CloudError
+from ec2zfs.errors import CloudError, ModificationTooSoon, Refused
 from ec2zfs.lab.faults import Fault, FaultKind
 from ec2zfs.model.layout import Place
 from ec2zfs.model.volume import Attachment, AttachmentState, Volume, VolumeState
@@ -222,13 +223,81 @@ def test_a_volume_that_ec2_knows_no_more_is_deleted(script: Script) -> None:
     script.volumes.delete(ATTACHED)
 
 
-@pytest.mark.parametrize(("tag", "value"), [("ec2zfs:vdev", "x"), ("ec2zfs:slot", "0"), ("ec2zfs:generation", "")])
-def test_a_tag_of_ours_that_is_no_number_is_named(script: Script, tag: str, value: str) -> None:
-    script.lists(described("vol-1", tagged={tag: value}))
+@pytest.mark.parametrize(
+    ("tag", "value", "others"),
+    [
+        ("ec2zfs:vdev", "x", {}),
+        ("ec2zfs:slot", "0", {}),
+        ("ec2zfs:generation", "", {}),
+        ("ec2zfs:retired", "", {}),
+        ("ec2zfs:retired", "yesterday", {}),
+        ("ec2zfs:retired", "2026-11-25", {}),
+        ("ec2zfs:grow-to", "2G", {"ec2zfs:grow-after": "2026-11-25T02:17:00Z"}),
+        ("ec2zfs:grow-after", "", {"ec2zfs:grow-to": "2"}),
+    ],
+)
+def test_a_tag_of_ours_that_says_nothing_is_named(script: Script, tag: str, value: str, others: dict[str, str]) -> None:
+    script.lists(described("vol-1", tagged={tag: value, **others}))
     with pytest.raises(
         CloudError, match=f"Volume vol-1 is tagged as one of pool cloud, but its tag {tag} is '{value}'"
     ):
         script.volumes.volumes()
+
+
+def test_times_in_tags_are_never_too_early() -> None:
+    moments = (
+        NOW,
+        NOW + timedelta(microseconds=1),
+        (NOW + timedelta(hours=1)).astimezone(timezone(timedelta(hours=2))),
+    )
+    assert [tags.time_value(each) for each in moments] == [
+        "2026-11-23T02:17:00Z",
+        "2026-11-23T02:17:01Z",
+        "2026-11-23T03:17:00Z",
+    ]
+    assert tags.read_time("2026-11-23T02:17:00Z") == NOW
+
+
+def modification(size: int, kind: str) -> dict[str, Any]:
+    return {"VolumeId": "vol-1", "TargetSize": size, "TargetVolumeType": kind, "ModificationState": "modifying"}
+
+
+@pytest.mark.parametrize(
+    ("latest", "taken"),
+    [
+        (modification(2, "gp3"), True),
+        (modification(3, "gp3"), False),
+        (modification(2, "gp2"), False),
+        (None, False),
+    ],
+)
+def test_a_modification_under_way_is_success_if_it_leads_there(
+    script: Script, latest: dict[str, Any] | None, taken: bool
+) -> None:
+    script.lists(described("vol-1", "in-use"))
+    asked = {"VolumeId": "vol-1", "Size": 2, "VolumeType": "gp3"}
+    script.stub.add_client_error("modify_volume", "IncorrectModificationState", expected_params=asked)
+    if latest:
+        script.stub.add_response("describe_volumes_modifications", {"VolumesModifications": [latest]})
+    else:
+        script.stub.add_client_error("describe_volumes_modifications", "InvalidVolumeModification.NotFound")
+    if taken:
+        script.volumes.modify(ATTACHED, 2, "gp3")
+    else:
+        with pytest.raises(ModificationTooSoon) as caught:
+            script.volumes.modify(ATTACHED, 2, "gp3")
+        assert caught.value.code == "IncorrectModificationState"
+
+
+def test_what_ec2_has_already_is_not_asked_for_as_that_would_count(script: Script) -> None:
+    script.lists(described("vol-1", "in-use") | {"Size": 2})
+    script.volumes.modify(ATTACHED, 2, "gp3")
+
+
+def test_a_volume_that_grew_meanwhile_does_not_shrink(script: Script) -> None:
+    script.lists(described("vol-1", "in-use") | {"Size": 3})
+    with pytest.raises(Refused, match="has 3 GiB and cannot shrink to 2"):
+        script.volumes.modify(ATTACHED, 2, "gp3")
 
 
 def test_tokens_are_64_ascii_characters_and_follow_from_the_name() -> None:
@@ -273,6 +342,28 @@ def test_a_create_whose_answer_was_lost_makes_one_volume(cloud: Served, pool: st
     volume = volumes.create(ORDER)
     assert cloud.local.calls.counts()["CreateVolume"] == 2
     assert [each.id for each in volumes.volumes()] == [volume.id]
+
+
+def test_a_modification_whose_answer_was_lost_is_success(cloud: Served, pool: str) -> None:
+    volumes = Volumes(cloud.ec2, pool, HASTY)
+    [volume] = volumes.awaited([volumes.create(ORDER).id], lambda each: each.state == "available", 5)
+    cloud.local.faults.add(Fault(FaultKind.LOSE_ANSWER, "ModifyVolume"))
+    volumes.modify(volume, 2, "gp3")
+    volumes.awaited([volume.id], lambda each: each.size_gib == 2, 5)
+
+
+def test_a_fifth_modification_in_a_day_is_refused_with_the_time_of_the_next(cloud: Served, pool: str) -> None:
+    volumes = Volumes(cloud.ec2, pool, HASTY)
+    [volume] = volumes.awaited([volumes.create(ORDER).id], lambda each: each.state == "available", 5)
+    began = datetime.now(UTC)
+    for size in (2, 3, 4, 5):
+        modify = partial(volumes.modify, volume, size, "gp3")
+        HASTY.settled(modify, "IncorrectModificationState")
+        volumes.awaited([volume.id], lambda each, size=size: each.size_gib == size, 5)  # type: ignore[misc]
+    with pytest.raises(ModificationTooSoon) as caught:
+        HASTY.settled(lambda: volumes.modify(volume, 6, "gp3"), "IncorrectModificationState")
+    assert timedelta(0) <= caught.value.not_before - began - timedelta(days=1) + timedelta(seconds=1)
+    assert caught.value.not_before - began < timedelta(days=1, seconds=10)
 
 
 def test_throttling_is_waited_out(cloud: Served, pool: str) -> None:

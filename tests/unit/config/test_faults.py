@@ -42,8 +42,10 @@ def with_key(section: str, key: str, value: str) -> str:
     return f"{before}{header}{key} = {value}\n" + re.sub(rf"(?m)^{key} = .*\n", "", body) + "".join(rest)
 
 
-def test_the_right_text_is_right() -> None:
+def test_the_right_text_is_right_without_any_section_that_is_optional() -> None:
     configuration = parse(RIGHT)
+    assert (configuration.upkeep.grace_days, configuration.upkeep.scrub_days) == (7, 7)
+    assert configuration.new_pool_key.origin == "prompt"
     assert str(configuration.layout) == "2 x raidz1 of 3 x 500 GiB"
 
 
@@ -99,6 +101,14 @@ WRONG_VALUES = [
     ("pool_key", "command", '["pass", ""]', "must not be empty"),
     ("pool_key", "descriptor", "1", "must be 0, or 3 and above"),
     ("pool_key", "descriptor", "-1", "must be at least 0; it is -1"),
+    ("new_pool_key", "from", '"file"', 'must be "prompt", "command" or "descriptor"; it is "file"'),
+    ("new_pool_key", "from", '"command"', 'is needed when from = "command"'),
+    ("new_pool_key", "descriptor", "2", "must be 0, or 3 and above"),
+    ("upkeep", "grace_days", "-1", "must be at least 0; it is -1"),
+    ("upkeep", "grace_days", "366", "must be at most 365; it is 366"),
+    ("upkeep", "grace_days", '"7 days"', 'must be a whole number, without quotes; it is "7 days"'),
+    ("upkeep", "scrub_days", "0", "must be at least 1; it is 0"),
+    ("upkeep", "scrub_days", "366", "must be at most 365; it is 366"),
     ("paths", "state", '"state"', 'must be an absolute path in quotes, or one that begins with ~; it is "state"'),
     ("paths", "state", '"~nobody-of-that-name/x"', "begins with the home directory of a user who does not exist"),
 ]
@@ -183,6 +193,23 @@ def test_ssh_to_the_site_needs_an_address() -> None:
     assert said(f'{RIGHT}[site]\nconnection = "ssh"\n') == [
         'site.address is needed when connection = "ssh".',
     ]
+
+
+def key_of(table: str, source: str) -> str:
+    """A section for a key, which comes from a descriptor of that number or else from a prompt."""
+    return f"[{table}]\n" + (f'from = "descriptor"\ndescriptor = {source}\n' if source else "")
+
+
+@pytest.mark.parametrize(("old", "new"), [("", ""), ("", "3"), ("3", ""), ("3", "4")])
+def test_the_two_keys_come_from_where_each_of_them_says(old: str, new: str) -> None:
+    configuration = parse(RIGHT + key_of("pool_key", old) + key_of("new_pool_key", new))
+    assert str(configuration.pool_key.descriptor or "") == old
+    assert str(configuration.new_pool_key.descriptor or "") == new
+
+
+def test_one_descriptor_does_not_give_two_keys() -> None:
+    (fault,) = said(RIGHT + key_of("pool_key", "3") + key_of("new_pool_key", "3"))
+    assert "new_pool_key must name another descriptor than pool_key" in fault
 
 
 @pytest.mark.parametrize("command", ["", "command = []\n"])

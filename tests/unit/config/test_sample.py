@@ -51,7 +51,7 @@ def test_every_key_tells_what_it_is_with_its_unit_and_default(header: str, key: 
     assert key.required or f"Default: {key.default or 'none'}." in words
 
 
-@pytest.mark.parametrize("number", ["_gib", "_minutes", "vdevs", "volumes_per_vdev"])
+@pytest.mark.parametrize("number", ["_gib", "_minutes", "_days", "vdevs", "volumes_per_vdev"])
 def test_numbers_that_measure_have_a_unit(number: str) -> None:
     measured = [key for table in tables() for key in table.keys if key.name.endswith(number)]
     assert measured

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 from tests.fakes.pools import PAIR, SIX, design
-from tests.fakes.world import World, attached
+from tests.fakes.world import World, attached, newcomer
 
 from ec2zfs.errors import AlreadyRunning, CommandFailed, Ec2zfsError, Refused, WrongPoolKey
-from ec2zfs.execute import opening, pool
+from ec2zfs.execute import members, opening, pool
 from ec2zfs.execute.pool import CloudPool
 from ec2zfs.hosts.host import Command, Result
 from ec2zfs.hosts.secret import Secret
-from ec2zfs.model.layout import Layout, Redundancy
+from ec2zfs.model.contents import OpenMapping
+from ec2zfs.model.layout import GIB, Layout, Redundancy
 from ec2zfs.model.pool import DeviceState
-from ec2zfs.model.volume import Volume
-from ec2zfs.plan.pool import plan_pool
+from ec2zfs.model.volume import Retirement, Volume, VolumeState
+from ec2zfs.plan.pool import FormatVolume, Holding, plan_pool
 from ec2zfs.tools import volume_keys
 from ec2zfs.tools.hostid import host_id
 from ec2zfs.tools.scripts import BUSY
@@ -248,6 +249,79 @@ def test_a_pool_of_another_machine_is_imported_only_when_ec2_proves_that_it_is_o
     made.unlock(KEY, volumes)
     assert world.imported == ["cloud"]
     assert host_id("cloud") in " ".join(world.host.commands[-1].argv)
+
+
+def test_a_pool_of_another_machine_is_imported_without_what_ec2_lost(
+    world: World, made: CloudPool, volumes: list[Volume]
+) -> None:
+    made.unlock(KEY, volumes)
+    world.reboot()
+    world.last_used_by("deadbeef")
+    lost = replace(volumes[0], state=VolumeState.ERROR, attachment=None)
+    away = replace(volumes[0], state=VolumeState.AVAILABLE, attachment=None)
+    for left in ([lost, volumes[1]], [away, volumes[1]]):
+        made.unlock(KEY, left, accept_degraded=True)
+        assert world.imported == ["cloud"]
+        made.lock()
+        world.last_used_by("deadbeef")
+
+
+def test_a_volume_that_is_not_formatted_yet_is_passed_over(
+    world: World, made: CloudPool, volumes: list[Volume]
+) -> None:
+    new = newcomer(world, volumes[0])
+    for _ in range(2):
+        made.unlock(KEY, [*volumes, new])
+        assert (world.mappings, world.imported) == (["cloud-v1s1-g1", "cloud-v1s2-g1"], ["cloud"])
+    made.lock()
+    members.Members(world.host, design(PAIR)).carry_out([FormatVolume(new, Holding.BLANK)], VolumeKeys(KEY, "cloud"))
+    made.unlock(KEY, [*volumes, new])
+    assert (world.mappings, world.imported) == (["cloud-v1s1-g1", "cloud-v1s1-g2", "cloud-v1s2-g1"], ["cloud"])
+
+
+def test_a_volume_that_left_the_pool_is_not_opened(world: World, made: CloudPool, volumes: list[Volume]) -> None:
+    left = replace(volumes[0], retirement=Retirement())
+    made.unlock(KEY, [left, volumes[1]], accept_degraded=True)
+    assert world.mappings == ["cloud-v1s2-g1"]
+
+
+def test_a_dead_volume_is_passed_over_when_less_redundancy_is_accepted(
+    world: World, made: CloudPool, volumes: list[Volume]
+) -> None:
+    world.wipe(volumes[0].serial)
+    with pytest.raises(Ec2zfsError, match=r"cloud-v1s1-g1 .* could not be opened"):
+        made.unlock(KEY, volumes)
+    made.unlock(KEY, volumes, accept_degraded=True)
+    assert (world.mappings, world.imported) == (["cloud-v1s2-g1"], ["cloud"])
+    assert [str(member.state) for member in made.status().members] == ["UNAVAIL", "ONLINE"]
+
+
+def test_a_volume_that_came_back_while_its_pool_is_imported_is_left_to_the_repair(
+    world: World, made: CloudPool, volumes: list[Volume]
+) -> None:
+    made.unlock(KEY, volumes)
+    world.put_back(volumes[0])
+    with pytest.raises(Ec2zfsError, match="cloud-v1s1-g1 is open on a device that is gone, and in use"):
+        made.unlock(KEY, volumes)
+    made.unlock(KEY, volumes, accept_degraded=True)
+    assert [each.stale for each in made.look().opened] == [True, False]
+
+
+def test_a_look_tells_of_mappings_and_vdevs(world: World, made: CloudPool, volumes: list[Volume]) -> None:
+    made.unlock(KEY, volumes)
+    room = GIB - 16 * 2**20
+    plain = [OpenMapping(volume.mapping, room, 2048 * 512) for volume in volumes]
+    for view in (made.look(), made.observe(volumes)):
+        assert list(view.opened) == plain
+        assert view.imported
+        assert [(vdev.size, vdev.expandable) for vdev in view.imported.vdevs] == [(room, 0)]
+    assert list(made.look(detail=True).opened) == [replace(each, keyslots=(0,)) for each in plain]
+    assert made.look().imported == made.status()
+
+
+def test_zfs_notes_more_often_how_far_a_scan_has_come(world: World, made: CloudPool, volumes: list[Volume]) -> None:
+    made.unlock(KEY, volumes)
+    assert (world.directory / "checkpoint_interval").read_text() == "300\n"
 
 
 @pytest.mark.parametrize("what", ["ext4", "zfs_member", "gpt", ""])

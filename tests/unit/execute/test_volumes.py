@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 from tests.fakes.cloud import FakeVolumes
@@ -12,13 +13,24 @@ from tests.fakes.pools import INSTANCE, PAIR, SIX, ZONE, instance, instance_type
 
 from ec2zfs.cloud.protocols import VolumeOrder
 from ec2zfs.errors import CloudError, Refused
-from ec2zfs.execute.volumes import VolumeFleet
+from ec2zfs.execute.progress import Silent
+from ec2zfs.execute.volumes import Limits, VolumeFleet
 from ec2zfs.model.layout import Layout, Redundancy
-from ec2zfs.model.volume import AttachmentState, Volume, VolumeState
-from ec2zfs.plan.volumes import AttachVolume, plan_creation, plan_deletion, plan_detachment
+from ec2zfs.model.volume import AttachmentState, Retirement, Schedule, Volume, VolumeState
+from ec2zfs.plan.volumes import (
+    AttachVolume,
+    DetachVolume,
+    ModifyVolume,
+    RetireVolume,
+    plan_creation,
+    plan_deletion,
+    plan_detachment,
+)
 
 FORTY = Layout(Redundancy.RAIDZ1, 5, 8, 1)
 WORKERS = 10
+QUICK = Limits(attach=3, detach=3, modify=3, tag=3)
+TOMORROW = datetime(2026, 11, 26, tzinfo=UTC)
 
 
 class Gathering(FakeVolumes):
@@ -48,9 +60,29 @@ class Gathering(FakeVolumes):
             self._under_way -= 1
 
 
+class Said(Silent):
+    """Remembers what was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
+
+
 @pytest.fixture
 def cloud() -> FakeVolumes:
     return FakeVolumes("cloud", {INSTANCE: ZONE})
+
+
+@pytest.fixture
+def said() -> Said:
+    return Said()
+
+
+def standing(cloud: FakeVolumes, layout: Layout = PAIR) -> list[Volume]:
+    """The volumes of a layout, made and not attached."""
+    return VolumeFleet(cloud).carry_out(plan_creation(wish(layout), []))
 
 
 def test_forty_volumes_are_created_and_attached_ten_at_a_time() -> None:
@@ -129,3 +161,133 @@ def test_what_does_not_exist_is_not_attached(cloud: FakeVolumes) -> None:
     place = next(SIX.places())
     with pytest.raises(Refused, match="There is no volume at v1s1 to attach"):
         VolumeFleet(cloud).carry_out([AttachVolume("cloud", place, 1, INSTANCE, "/dev/sdf")])
+
+
+def test_volumes_are_attached_without_those_that_ec2_gave_up_or_that_are_kept(cloud: FakeVolumes) -> None:
+    first, second, third, *rest = standing(cloud, SIX)
+    cloud.break_volume(first.id)
+    cloud.retire(second, None)
+    attached = VolumeFleet(cloud).attached(instance(), instance_type(), accept_degraded=True)
+    assert [volume.id for volume in attached] == [third.id, *(volume.id for volume in rest)]
+    assert {volume.attachment is not None for volume in attached} == {True}
+    assert [volume.id for volume in cloud.paid if volume.attachment is None] == [first.id, second.id]
+
+
+def test_a_volume_in_error_is_detached(cloud: FakeVolumes) -> None:
+    standing(cloud)
+    fleet = VolumeFleet(cloud, limits=QUICK)
+    broken = fleet.attached(instance(), instance_type())[0]
+    cloud.break_volume(broken.id)
+    freed = fleet.carry_out(plan_detachment(fleet.volumes()))
+    assert [(volume.state, volume.attachment) for volume in freed] == [
+        (VolumeState.ERROR, None),
+        (VolumeState.AVAILABLE, None),
+    ]
+
+
+def test_an_attachment_that_hangs_is_taken_back_and_made_under_another_name(cloud: FakeVolumes, said: Said) -> None:
+    first, second = standing(cloud)
+    cloud.hang_attach(second.id)
+    attached = VolumeFleet(cloud, said, limits=QUICK).attached(instance(), instance_type())
+    assert [volume.attachment and (volume.attachment.device, volume.attachment.state) for volume in attached] == [
+        ("/dev/sdf", AttachmentState.ATTACHED),
+        ("/dev/sdh", AttachmentState.ATTACHED),
+    ]
+    assert said.lines == [
+        f"v1s2 ({second.id}) did not come to an end with attaching in 3 s: taken back by force, and tried once more."
+    ]
+    assert first.id not in said.lines[0]
+
+
+def test_an_attachment_that_hangs_again_is_a_failure_and_the_others_stay(cloud: FakeVolumes) -> None:
+    first, second = standing(cloud)
+    cloud.hang_attach(first.id, times=2)
+    fleet = VolumeFleet(cloud, limits=QUICK)
+    with pytest.raises(CloudError, match=rf"v1s1 \({first.id}\) hangs .*instance stop.*--replace {first.id}"):
+        fleet.attached(instance(), instance_type())
+    states = {volume.id: volume.attachment and volume.attachment.state for volume in fleet.volumes()}
+    assert states == {first.id: AttachmentState.ATTACHING, second.id: AttachmentState.ATTACHED}
+    assert len(fleet.attached(instance(), instance_type())) == 2
+
+
+def test_calls_for_an_attachment_that_hangs(cloud: FakeVolumes) -> None:
+    for volume in standing(cloud, FORTY):
+        cloud.hang_attach(volume.id)
+    fuse = Fuse()
+    VolumeFleet(fuse.wrap(cloud), limits=QUICK).attached(instance(), instance_type(64))
+    assert Counter(fuse.calls) == Counter(volumes=4, attach=80, detach=40, awaited=3)
+
+
+def test_an_attachment_that_is_late_for_another_reason_is_told(cloud: FakeVolumes) -> None:
+    class Slow(FakeVolumes):
+        def attach(self, volume: Volume, instance_id: str, device: str) -> None:
+            pass
+
+    slow = Slow("cloud", {INSTANCE: ZONE})
+    standing(slow)
+    with pytest.raises(CloudError, match="EC2 is not done"):
+        VolumeFleet(slow, limits=QUICK).attached(instance(), instance_type())
+
+
+def test_a_volume_that_vanishes_while_it_attaches_is_told(cloud: FakeVolumes) -> None:
+    class Vanishing(FakeVolumes):
+        def attach(self, volume: Volume, instance_id: str, device: str) -> None:
+            self.delete(volume)
+
+    vanishing = Vanishing("cloud", {INSTANCE: ZONE})
+    standing(vanishing)
+    with pytest.raises(CloudError, match="EC2 is not done"):
+        VolumeFleet(vanishing, limits=QUICK).attached(instance(), instance_type())
+
+
+def test_volumes_are_modified_together_and_awaited(cloud: FakeVolumes, said: Said) -> None:
+    volumes = standing(cloud, FORTY)
+    fuse = Fuse()
+    fleet = VolumeFleet(fuse.wrap(cloud), said, limits=QUICK)
+    grown = fleet.carry_out([ModifyVolume(volume, 2, "gp2") for volume in volumes])
+    assert {(volume.size_gib, volume.type) for volume in grown} == {(2, "gp2")}
+    assert Counter(fuse.calls) == Counter(volumes=1, modify=40, awaited=1)
+    assert said.lines == []
+
+
+def test_what_ec2_modifies_later_is_noted_and_said(cloud: FakeVolumes, said: Said) -> None:
+    first, second = standing(cloud)
+    cloud.put_off(second.id, TOMORROW)
+    fleet = VolumeFleet(cloud, said, limits=QUICK)
+    now = fleet.carry_out([ModifyVolume(volume, 2, "gp3") for volume in (first, second)])
+    assert [(volume.size_gib, volume.schedule) for volume in now] == [(2, None), (1, Schedule(2, TOMORROW))]
+    [line] = said.lines
+    assert line.startswith(f"EC2 does not modify v1s2 ({second.id}) so soon again. A daily run does it,")
+    assert line.endswith("from 2026-11-26 00:00 UTC on.")
+    cloud.put_off(second.id, None)
+    done = fleet.carry_out([ModifyVolume(now[1], 2, "gp3")])
+    assert [(volume.size_gib, volume.schedule) for volume in done] == [(2, None), (2, None)]
+
+
+def test_a_modification_is_awaited_again_when_it_was_cut_off(cloud: FakeVolumes) -> None:
+    first, _ = standing(cloud)
+    cloud.modify(first, 2, "gp3")
+    [now, _] = VolumeFleet(cloud, limits=QUICK).carry_out([ModifyVolume(first, 2, "gp3")])
+    assert now.size_gib == 2
+
+
+def test_what_is_put_aside_is_detached_first_and_says_since_when(cloud: FakeVolumes) -> None:
+    standing(cloud)
+    fleet = VolumeFleet(cloud, limits=QUICK)
+    first, second = fleet.attached(instance(), instance_type())
+    fuse = Fuse()
+    kept = VolumeFleet(fuse.wrap(cloud), limits=QUICK).carry_out(
+        (RetireVolume(first, TOMORROW), DetachVolume(first), RetireVolume(second, None))
+    )
+    assert [(volume.retirement, volume.attachment is None) for volume in kept] == [
+        (Retirement(TOMORROW), True),
+        (Retirement(None), False),
+    ]
+    assert fuse.calls == ["detach", "awaited", "retire", "retire", "awaited", "volumes"]
+
+
+def test_a_volume_in_error_is_put_aside(cloud: FakeVolumes) -> None:
+    first, _ = standing(cloud)
+    cloud.break_volume(first.id)
+    [kept, _] = VolumeFleet(cloud, limits=QUICK).carry_out([RetireVolume(first, None)])
+    assert kept.retirement == Retirement(None)

@@ -44,6 +44,10 @@ def lab(local: LocalEc2, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab
             "fail * RequestLimitExceeded --times 3 --skip 1",
             Fault(FaultKind.FAIL, "*", "RequestLimitExceeded", times=3, skip=1),
         ),
+        (
+            "fail * RequestLimitExceeded --times 0 --share 0.3",
+            Fault(FaultKind.FAIL, "*", "RequestLimitExceeded", times=None, share=0.3),
+        ),
         ("lose-answer RunInstances", Fault(FaultKind.LOSE_ANSWER, "RunInstances")),
         ("delay * 0.5 --times 0", Fault(FaultKind.DELAY, "*", times=None, seconds=0.5)),
         ("hang-attach vol-1", Fault(FaultKind.HANG_ATTACH, "vol-1")),

@@ -33,6 +33,11 @@ def strikes(faults: Faults, *targets: str) -> list[str]:
         ([Fault(FAIL, "A", "x"), Fault(FAIL, "A", "y")], "AAA", "xy-"),
         ([Fault(FAIL, "B", "x"), Fault(FAIL, "A", "y")], "AB", "yx"),
         ([Fault(FaultKind.DELAY, "A", "x")], "A", "-"),
+        ([Fault(FAIL, "A", "x", times=None, share=0.3)], "A" * 14, "---x--x--x---x"),
+        ([Fault(FAIL, "A", "x", times=None, share=0.5)], "ABABAB", "--x---"),
+        ([Fault(FAIL, "A", "x", times=2, share=0.5)], "AAAAAA", "-x-x--"),
+        ([Fault(FAIL, "A", "x", skip=1, share=0.5)], "AAAA", "--x-"),
+        ([Fault(FAIL, "A", "x", share=0.5), Fault(FAIL, "A", "y")], "AAA", "yx-"),
     ],
 )
 def test_a_fault_strikes(waiting: list[Fault], targets: str, met: str) -> None:
@@ -63,6 +68,16 @@ def test_faults_can_be_taken_back() -> None:
 )
 def test_a_code_has_its_status(code: str, status: int) -> None:
     assert error_answer(code, "ec2:CreateVolume").status == status
+
+
+def test_throttling_at_a_share_of_the_calls(local: LocalEc2, ec2: EC2Client) -> None:
+    local.faults.add(Fault(FAIL, "*", "RequestLimitExceeded", times=None, share=0.3))
+    for call in range(1, 11):
+        if call in (4, 7, 10):
+            with refused("RequestLimitExceeded"):
+                ec2.describe_volumes()
+        else:
+            ec2.describe_volumes()
 
 
 def test_ec2_names_the_action_that_is_not_allowed(local: LocalEc2, ec2: EC2Client) -> None:

@@ -197,6 +197,17 @@ def test_a_guest_that_holds_on_is_told(room: Room, machine: FakeMachine) -> None
         room.hypervisor.detach(INSTANCE, VOLUME)
 
 
+def test_a_guest_that_holds_on_loses_it_by_force(
+    room: Room, machine: FakeMachine, caplog: pytest.LogCaptureFixture
+) -> None:
+    room.hypervisor.create_volume(VOLUME, 1)
+    room.hypervisor.attach(INSTANCE, VOLUME)
+    machine.clinging = True
+    room.hypervisor.detach(INSTANCE, VOLUME, force=True)
+    assert f"{VOLUME} was detached by force: it does not let go" in caplog.text
+    room.hypervisor.detach(INSTANCE, VOLUME)
+
+
 def test_volumes_outlive_a_discarded_machine(room: Room, machine: FakeMachine, tmp_path: Path) -> None:
     room.hypervisor.create_volume(VOLUME, 1)
     room.hypervisor.attach(INSTANCE, VOLUME)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 from tests.fakes.pools import PAIR, SIX, design, volume, volumes
 
@@ -9,7 +12,7 @@ from ec2zfs.errors import ConfigurationError, Refused
 from ec2zfs.model.contents import ImportablePool, ReceiverView, SeenVolume
 from ec2zfs.model.layout import Layout, Redundancy
 from ec2zfs.model.pool import DeviceState, Member, MemberName, PoolDesign, PoolStatus, Vdev
-from ec2zfs.model.volume import Volume
+from ec2zfs.model.volume import Retirement, Volume, VolumeState
 from ec2zfs.plan.pool import (
     CreatePool,
     FormatVolume,
@@ -202,19 +205,75 @@ def test_unlocking_with_volumes_missing_needs_to_be_asked_for() -> None:
     with pytest.raises(Refused, match=r"none is attached for v1s1\..*--accept-degraded"):
         plan_unlocking(design(PAIR), [TWO], accept_degraded=False)
     plan = plan_unlocking(design(PAIR), [TWO], accept_degraded=True)
-    assert plan == (ProveKey(TWO), OpenVolume(TWO), ImportPool("cloud"))
+    assert plan == (ProveKey(TWO, if_ours=True), OpenVolume(TWO, if_ours=True), ImportPool("cloud"))
     with pytest.raises(Refused, match="Create the pool first"):
         plan_unlocking(design(PAIR), [], accept_degraded=True)
 
 
-def test_both_volumes_of_a_place_are_opened_while_one_replaces_the_other() -> None:
-    plan = plan_unlocking(design(PAIR), [volume("v1s1", 2), ONE, TWO], accept_degraded=False)
-    assert [str(action) for action in plan[1:]] == [
-        f"open cloud-v1s1-g1 ({ONE.id})",
-        "open cloud-v1s1-g2 (vol-01010000000000002)",
-        f"open cloud-v1s2-g1 ({TWO.id})",
-        "import pool cloud",
-    ]
+NEW = volume("v1s1", 2, attached="attached")
+LEFT_EARLY = replace(ONE, retirement=Retirement())
+LEFT = replace(ONE, retirement=Retirement(datetime(2026, 11, 23, tzinfo=UTC)))
+DEAD = replace(ONE, state=VolumeState.ERROR)
+
+
+@pytest.mark.parametrize(
+    ("given", "tested", "opened"),
+    [
+        # One replaces the other: the new one may not be formatted yet.
+        ([NEW, ONE, TWO], ["v1s2"], ["v1s1 g1 if ours", "v1s1 g2 if ours", "v1s2 g1"]),
+        # The old one left before the new one was a member.
+        ([LEFT_EARLY, NEW, TWO], ["v1s2"], ["v1s1 g2 if ours", "v1s2 g1"]),
+        # The new one was seen to be a member.
+        ([LEFT, NEW, TWO], ["v1s1"], ["v1s1 g2", "v1s2 g1"]),
+        # What EC2 gave up is no use, nor is what left the pool.
+        ([DEAD, NEW, TWO], ["v1s1"], ["v1s1 g2", "v1s2 g1"]),
+        ([ONE, replace(NEW, retirement=LEFT.retirement), TWO], ["v1s1"], ["v1s1 g1", "v1s2 g1"]),
+        # With two volumes in every place the key is tested on all.
+        (
+            [ONE, NEW, TWO, volume("v1s2", 2)],
+            ["v1s1 if ours", "v1s1 if ours", "v1s2 if ours", "v1s2 if ours"],
+            ["v1s1 g1 if ours", "v1s1 g2 if ours", "v1s2 g1 if ours", "v1s2 g2 if ours"],
+        ),
+    ],
+)
+def test_volumes_on_their_way_in_and_out(given: list[Volume], tested: list[str], opened: list[str]) -> None:
+    plan = plan_unlocking(design(PAIR), given, accept_degraded=False)
+    proofs = [each for each in plan if isinstance(each, ProveKey)]
+    openings = [each for each in plan if isinstance(each, OpenVolume)]
+    assert [f"{each.volume.place}{' if ours' if each.if_ours else ''}" for each in proofs] == tested
+    assert [
+        f"{each.volume.place} g{each.volume.generation}{' if ours' if each.if_ours else ''}" for each in openings
+    ] == opened
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ([DEAD, TWO], "v1s1"),
+        ([LEFT, TWO], "v1s1"),
+        ([ONE], "v1s2"),
+    ],
+)
+def test_a_place_without_a_volume_is_refused(given: list[Volume], missing: str) -> None:
+    with pytest.raises(Refused, match=rf"none is attached for {missing}\.") as refused:
+        plan_unlocking(design(PAIR), given, accept_degraded=False)
+    assert "`ec2zfs pool repair`" in str(refused.value.hint)
+    assert plan_unlocking(design(PAIR), given, accept_degraded=True)[-1] == ImportPool("cloud")
+
+
+def test_a_vdev_that_is_yet_to_be_added_is_not_missing() -> None:
+    larger = Layout(Redundancy.MIRROR, 3, 2, 1)
+    plan = plan_unlocking(design(larger), BOTH, accept_degraded=False)
+    assert plan == (ProveKey(ONE), OpenVolume(ONE), OpenVolume(TWO), ImportPool("cloud"))
+    with pytest.raises(Refused, match=r"none is attached for v1s1, v1s2\."):
+        plan_unlocking(design(larger), volumes(larger)[2:], accept_degraded=False)
+    with pytest.raises(Refused, match=r"none is attached for v2s2\."):
+        plan_unlocking(design(larger), volumes(larger)[:3], accept_degraded=False)
+
+
+def test_a_pool_is_made_without_the_volumes_that_left_it() -> None:
+    plan = plan_pool(design(PAIR), [LEFT, NEW, TWO], ReceiverView((blank(NEW), blank(TWO))))
+    assert [action.volume for action in plan if isinstance(action, FormatVolume)] == [NEW, TWO]
 
 
 def test_actions_say_what_they_do_and_why() -> None:
@@ -222,6 +281,7 @@ def test_actions_say_what_they_do_and_why() -> None:
         str(ProveKey(ONE)),
         str(FormatVolume(ONE, Holding.BLANK)),
         str(FormatVolume(ONE, Holding.BEGUN)),
+        str(OpenVolume(ONE, if_ours=True)),
         str(ImportPool("cloud", 77)),
         str(CreatePool(design(SIX), ())),
     ]
@@ -229,6 +289,7 @@ def test_actions_say_what_they_do_and_why() -> None:
         f"test the pool key on cloud-v1s1-g1 ({ONE.id})",
         f"format cloud-v1s1-g1 ({ONE.id}) with LUKS2: it holds nothing",
         f"format cloud-v1s1-g1 ({ONE.id}) with LUKS2: it holds {Holding.BEGUN.value}",
+        f"open cloud-v1s1-g1 ({ONE.id}), if it bears our LUKS2 header",
         "import pool cloud (GUID 77)",
         "create pool cloud: 2 x raidz1 of 3 x 1 GiB",
     ]

@@ -95,11 +95,6 @@ REFUSED: dict[str, tuple[Change, type[Ec2zfsError], str]] = {
         Refused,
         "A pool of 2 volumes does not fit on a m7g.medium: it takes 1",
     ),
-    "a broken volume": (
-        lambda day: day.volumes.break_volume(day.volumes.paid[0].id),
-        Refused,
-        r"EC2 reports v1s1 \(vol-.*\) in state error",
-    ),
     "another receiver is up and may hold the pool": (other_machine_up, Refused, "is running, but it is a m7g.large"),
 }
 
@@ -135,9 +130,16 @@ WRONG: dict[str, tuple[Change, Secret | None, type[Ec2zfsError], str, str]] = {
     "a lost volume": (
         lambda day: day.volumes._all.popitem(),
         POOL_KEY,
-        Refused,
-        "has 2 volumes; none is attached for v1s2",
-        "unlock the pool",
+        PoolUnwell,
+        "The copies are complete, but pool cloud is not well",
+        "check",
+    ),
+    "a broken volume": (
+        lambda day: day.volumes.break_volume(day.volumes.paid[0].id),
+        POOL_KEY,
+        PoolUnwell,
+        "The copies are complete, but pool cloud is not well",
+        "check",
     ),
     "a full pool": (
         lambda day: setattr(day.copies.zfs, "available", 4000),

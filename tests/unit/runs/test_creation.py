@@ -38,10 +38,10 @@ class Machine:
         self.up = up
         self.asked: list[str] = []
 
-    def starting(self) -> tuple[ReceiverAction, ...]:
+    def starting(self, *, on_demand: bool = False) -> tuple[ReceiverAction, ...]:
         return (UseRunning(INSTANCE),) if self.up else (RunInstance("m7i.large", ZONE, Market.ON_DEMAND),)
 
-    def start(self) -> Host:
+    def start(self, *, on_demand: bool = False) -> Host:
         self.asked.append("start")
         self.up = True
         return self._world.host

@@ -11,11 +11,15 @@ import pytest
 
 from ec2zfs.runs.report import RunReport, StageReport, write_report
 
+BEGAN, ENDED = datetime(2026, 11, 24, 2, 17, 0, tzinfo=UTC), datetime(2026, 11, 24, 2, 17, 1, tzinfo=UTC)
 REPORT = RunReport(
     pool="cloud",
     started=datetime(2026, 11, 24, 2, 17, 0, tzinfo=UTC),
     ended=datetime(2026, 11, 24, 2, 29, 30, tzinfo=UTC),
-    stages=(StageReport("snapshot", 1.5, "took one"), StageReport("replicate", 60.0, "4 bytes")),
+    stages=(
+        StageReport("snapshot", 1.5, "took one", started=BEGAN, ended=ENDED),
+        StageReport("replicate", 60.0, "4 bytes"),
+    ),
     bytes_sent=4,
     cost_usd=0.01,
 )
@@ -29,11 +33,26 @@ def test_the_file_holds_the_whole_report_under_its_time_and_pool(tmp_path: Path)
         "started": "2026-11-24T02:17:00+00:00",
         "ended": "2026-11-24T02:29:30+00:00",
         "stages": [
-            {"name": "snapshot", "seconds": 1.5, "outcome": "took one", "failed": False},
-            {"name": "replicate", "seconds": 60.0, "outcome": "4 bytes", "failed": False},
+            {
+                "name": "snapshot",
+                "seconds": 1.5,
+                "outcome": "took one",
+                "failed": False,
+                "started": "2026-11-24T02:17:00+00:00",
+                "ended": "2026-11-24T02:17:01+00:00",
+            },
+            {
+                "name": "replicate",
+                "seconds": 60.0,
+                "outcome": "4 bytes",
+                "failed": False,
+                "started": None,
+                "ended": None,
+            },
         ],
         "bytes_sent": 4,
         "cost_usd": 0.01,
+        "command": "backup",
         "clean": True,
     }
     assert list(written.parent.iterdir()) == [written]

@@ -72,8 +72,11 @@ class MachineRoom(Protocol):
         """Plug a disk into a machine, running or not."""
         ...
 
-    def detach(self, instance_id: str, volume_id: str) -> None:
-        """Unplug a disk; one that is not plugged in is no error. `TimeoutError`: the guest holds on to it."""
+    def detach(self, instance_id: str, volume_id: str, *, force: bool = False) -> None:
+        """Unplug a disk; one that is not plugged in is no error. `TimeoutError`: the guest holds on to it.
+
+        `force`: give it up even then, as a guest that has died will never let go.
+        """
         ...
 
 
@@ -124,5 +127,5 @@ class NoMachines:
     def attach(self, instance_id: str, volume_id: str) -> None:
         """Do nothing."""
 
-    def detach(self, instance_id: str, volume_id: str) -> None:
+    def detach(self, instance_id: str, volume_id: str, *, force: bool = False) -> None:
         """Do nothing."""

@@ -1,3 +1,4 @@
+import pytest
 from mypy_boto3_ec2 import EC2Client
 from tests.unit.lab.asking import (
     OTHER_ZONE,
@@ -126,13 +127,27 @@ def test_a_volume_is_not_busy_any_more_when_its_instance_is_gone(serving: Serve,
 
 
 class _Holding(NoMachines):
-    """A room whose guests hold on to their disks as long as it `holds`."""
+    """A room whose guests hold on to their disks as long as it `holds`, but not against force."""
 
     holds = True
 
-    def detach(self, instance_id: str, volume_id: str) -> None:
-        if self.holds:
+    def detach(self, instance_id: str, volume_id: str, *, force: bool = False) -> None:
+        if self.holds and not force:
             raise TimeoutError
+
+
+@pytest.mark.parametrize("asked_before", [False, True], ids=["at once", "when it is busy"])
+def test_by_force_it_is_pulled_out_of_a_guest_that_holds_on(serving: Serve, ec2: EC2Client, asked_before: bool) -> None:
+    local = serving(room=_Holding())
+    instance, data = running(ec2), available(ec2)
+    attach(ec2, data, instance)
+    if asked_before:
+        ec2.detach_volume(VolumeId=data)
+        until(lambda: attachment(ec2, data) == "busy")
+    ec2.detach_volume(VolumeId=data, Force=True)
+    until(lambda: volume(ec2, data)["State"] == "available")
+    assert local.transitions.settled(5.0)
+    attach(ec2, data, instance)
 
 
 def test_an_attach_that_hangs_can_be_taken_back(local: LocalEc2, ec2: EC2Client) -> None:

@@ -3,8 +3,9 @@
 Rule: AttachVolume leads through `attaching` to `attached`; refused when the volume is attached already (VolumeInUse),
 not available (IncorrectState), in another zone (InvalidVolume.ZoneMismatch), when the instance is neither running nor
 stopped (IncorrectState), or when the device name is taken. DetachVolume needs no InstanceId, leads through `detaching`
-to no attachment, and is `busy` as long as the guest holds on to the disk. Source: fact 9, EC2 API reference, "Error
-codes". moto attaches twice and across zones, at once, and fails with 500 without InstanceId.
+to no attachment, and is `busy` as long as the guest holds on to the disk; with Force the attachment ends all the same,
+and that of one that is `busy` or `detaching` already, too. Source: fact 9, EC2 API reference, "Error codes". moto
+attaches twice and across zones, at once, and fails with 500 without InstanceId.
 """
 
 from __future__ import annotations
@@ -82,27 +83,30 @@ def _detach(local: LocalEc2, _proceed: Proceed, call: ActionCall) -> ActionResul
     if attachment.device == instance.root_device_name and instance.state != "stopped":
         refuse("OperationNotPermitted", f"Unable to detach root volume '{volume.id}' from instance '{instance.id}'")
     call.stop_if_dry_run()
-    if attachment.status not in ("detaching", "busy"):
+    force = call.text("Force").lower() == "true"
+    leaving = attachment.status in ("detaching", "busy")
+    if not leaving:
         _set_state(attachment, "detaching")
-        _begin_to_detach(local, volume, attachment)
+    if force or not leaving:
+        _begin_to_detach(local, volume, attachment, force)
     return _answer(attachment)
 
 
-def _begin_to_detach(local: LocalEc2, volume: Volume, attachment: VolumeAttachment) -> None:
-    work = partial(_detached, local, volume, attachment)
+def _begin_to_detach(local: LocalEc2, volume: Volume, attachment: VolumeAttachment, force: bool) -> None:
+    work = partial(_detached, local, volume, attachment, force)
     local.transitions.after(local.settings.times.detach, volume.id, work)
 
 
-def _detached(local: LocalEc2, volume: Volume, attachment: VolumeAttachment) -> None:
+def _detached(local: LocalEc2, volume: Volume, attachment: VolumeAttachment, force: bool) -> None:
     with local.lock:
         if volume.attachment is not attachment:
             return
     try:
-        local.room.detach(attachment.instance.id, volume.id)
+        local.room.detach(attachment.instance.id, volume.id, force=force)
     except TimeoutError:
         with local.lock:
             _set_state(attachment, "busy")
-        _begin_to_detach(local, volume, attachment)
+        _begin_to_detach(local, volume, attachment, force)
         return
     with local.lock:
         if volume.attachment is attachment:
