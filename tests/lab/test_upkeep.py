@@ -28,7 +28,7 @@ from ec2zfs.lab.client import LabClient
 from ec2zfs.lab.configuration import configuration
 from ec2zfs.lab.description import LabDescription
 from ec2zfs.lab.faults import Fault, FaultKind
-from ec2zfs.plan.growth import plan_growth
+from ec2zfs.plan.growth import Strategy, plan_growth
 from ec2zfs.plan.repair import Mending, plan_repair
 from ec2zfs.plan.replacement import Caution, Want
 
@@ -102,7 +102,7 @@ def test_quotas_and_a_wrong_key_change_nothing(operator: Operator, client: LabCl
 def test_growth_by_replacement_is_killed_in_every_phase_and_its_receiver_dies(
     operator: Operator, client: LabClient, ec2: EC2Client
 ) -> None:
-    foreseen = operator.foresees(partial(plan_growth, grown(2), None, CAUTION))
+    foreseen = operator.foresees(partial(plan_growth, grown(2), Strategy.REPLACEMENT, CAUTION))
     with during(client, Fault(FaultKind.DELAY, "CreateVolume", seconds=20.0, skip=1, times=None)):
         operator.is_killed(GROW, lambda: len(operator.volumes) > PLACES)
     operator.is_killed(GROW, lambda: formatted(operator))
