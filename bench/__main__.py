@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-FIGURES = ("startup", "volumes", "memory", "executions")
+FIGURES = ("startup", "volumes", "memory", "executions", "rounds")
 
 
 def main() -> int:

@@ -62,7 +62,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _watch(session: Session, seconds: float) -> None:
-    """Look and show until interrupted; what was seen last stays on the screen while the next look is under way."""
+    """Look and show until interrupted, or until nobody reads it any more.
+
+    What was seen last stays on the screen while the next look is under way.
+    """
+    import sys
     import time
     from contextlib import suppress
 
@@ -70,7 +74,7 @@ def _watch(session: Session, seconds: float) -> None:
 
     lookout = Lookout(session)
     with suppress(KeyboardInterrupt):
-        while True:
+        while getattr(sys.stdout, "failure", None) is None:
             sight = lookout.look()
             session.output.clear()
             if sight.failure:
