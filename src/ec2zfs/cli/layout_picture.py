@@ -52,11 +52,10 @@ def style_of(member: Member) -> str:
 
 
 def _line(name: str, blocks: Sequence[tuple[str, str]]) -> Text:
-    """A line that tells its vdev to the left; wrapped between blocks only."""
-    text = Text(f"{name:<13} ")
+    """A line with its vdev's name to the left. A vdev of eight fits into 80 columns."""
+    text = Text(f"{name:<12} ")
     for words, style in blocks:
-        # A blank that does not break keeps a block in one piece.
-        text.append(f"\N{NO-BREAK SPACE}{words}\N{NO-BREAK SPACE}".replace(" ", "\N{NO-BREAK SPACE}"), style)
+        text.append(f" {words} ", style)
         text.append(" ")
     return text
 
@@ -67,12 +66,12 @@ def _blocks(standing: Standing, members: Sequence[Member]) -> list[tuple[str, st
 
 
 def _label(place: Place | None, generation: int, name: str) -> str:
-    return f"s{place.slot}" + (f" g{generation}" if generation else "") if place else name
+    return f"s{place.slot}" + (f"-g{generation}" if generation else "") if place else name
 
 
 def _legend() -> Text:
     text = Text()
     for words, style in LEGEND:
-        text.append("\N{NO-BREAK SPACE}", style)
+        text.append(" ", style)
         text.append(f" {words}  ")
     return text

@@ -1,462 +1,102 @@
-"""`ec2zfs pool status`: what it shows of a pool, in words, in JSON and in colours, once and again and again."""
+"""`ec2zfs pool status`: what it says of members, volumes that are kept, and scans; the picture and its colours."""
 
 from __future__ import annotations
 
-import io
 import json
-import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from pathlib import Path
+from dataclasses import replace
+from datetime import datetime, timedelta
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
-from rich.console import Console
-from tests.fakes.pools import SIX, instance, volume
-from tests.fakes.standing import NOW, at, broken, failed, standing, vanished, with_member, with_pool, with_volume
+from tests.fakes.pools import volume
+from tests.fakes.standing import NOW, standing, with_member, with_pool
 
-from ec2zfs.cli import main
-from ec2zfs.cli.layout_picture import AWAY, GOOD, LEGEND, LOST, WORKING, picture_of
-from ec2zfs.cli.session import Session
-from ec2zfs.errors import AlreadyRunning, CloudError, Ec2zfsError, ExitCode, HostError, HostKeyChanged
-from ec2zfs.model.contents import OpenMapping, ReceiverView
+from ec2zfs.cli.layout_picture import AWAY, GOOD, LOST, WORKING, picture_of
+from ec2zfs.cli.output import Json, Output, emit
+from ec2zfs.cli.pool_status import seconds, show_pool
+from ec2zfs.cli.progress import JsonProgress
+from ec2zfs.model.contents import OpenMapping
 from ec2zfs.model.pool import DeviceState
 from ec2zfs.model.scan import Scan, ScanFunction, ScanState
 from ec2zfs.model.standing import Standing
-from ec2zfs.model.volume import Retirement, Schedule, Volume
-from ec2zfs.plan.simulated_pool import leaf
+from ec2zfs.model.volume import Retirement, Schedule
 
-CONFIGURATION = """
-[aws]
-region = "eu-central-1"
-zone = "eu-central-1a"
-[pool]
-name = "cloud"
-redundancy = "raidz1"
-vdevs = 2
-volumes_per_vdev = 3
-[volumes]
-type = "gp3"
-size_gib = 1
-[receiver]
-image = "ami-00000000000000001"
-instance_type = "m7g.medium"
-[site]
-[[source]]
-dataset = "tank"
-[pool_key]
-[paths]
-state = "{state}"
-"""
 HEALTHY = standing()
-ZFS_LINE = "resilver in progress since Wed Nov 25 02:10:00 2026 1.20G / 3.40G scanned at 100M/s, 850M / 3.40G issued at 50.1M/s"
-HALF_WAY = Scan(ScanFunction.RESILVER, ScanState.RUNNING, NOW, issued=25, total=100, seconds_left=185, line=ZFS_LINE)
+FIRST = HEALTHY.pool.members[0]
 
 
-@dataclass
-class Seen:
-    """What is to be seen, look by look, the last one for ever: a whole standing, or what goes wrong.
-
-    A `CloudError` is EC2's; every other error the receiver's. None: no receiver is up.
-    """
-
-    looks: Sequence[Standing | Ec2zfsError | None]
-    count: int = -1
-    connections: int = 0
-    volumes_then: Sequence[Volume] = HEALTHY.volumes
-
-    def volumes(self) -> Sequence[Volume]:
-        self.count += 1
-        if isinstance(self.now, CloudError):
-            raise self.now
-        if isinstance(self.now, Standing):
-            self.volumes_then = self.now.volumes
-        return self.volumes_then
-
-    @property
-    def now(self) -> Standing | Ec2zfsError | None:
-        return self.looks[min(self.count, len(self.looks) - 1)]
-
-    def running(self) -> object:
-        if self.now is None:
-            raise HostError("No receiver of pool cloud is running.")
-        return instance()
-
-    def reach(self) -> object:
-        self.connections += 1
-        return SimpleNamespace(name="receiver i-0123456789abcdef0")
-
-    def look(self, *, detail: bool) -> ReceiverView:
-        assert detail, "the key slots are asked for"
-        if isinstance(self.now, Ec2zfsError):
-            raise self.now
-        if self.now is None:
-            raise HostError("The receiver stopped answering.")
-        return self.now.view
+def shown(stands: Standing, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """What a program reads of a pool, by event."""
+    output: Output = Json(JsonProgress(emit), emit)
+    upkeep = SimpleNamespace(grace_days=7)
+    session = SimpleNamespace(design=stands.design, output=output, configuration=SimpleNamespace(upkeep=upkeep))
+    show_pool(cast("Any", session), stands.pool, stands.volumes, stands.view.opened)
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return {event.pop("event"): event for event in events}
 
 
-@dataclass
-class Shown:
-    """What a command printed, and how it ended."""
-
-    status: int
-    out: str
-    err: str
-    seen: Seen
-
-    @property
-    def events(self) -> dict[str, dict[str, object]]:
-        return {each["event"]: each for each in self.all_events}
-
-    @property
-    def all_events(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-    def rows(self, event: str) -> list[dict[str, object]]:
-        return self.events[event]["rows"]  # type: ignore[return-value]
-
-
-@dataclass
-class Command:
-    """Types `ec2zfs pool status …`; `pauses` is how long a watch rested, which is interrupted after its last look."""
-
-    directory: Path
-    capsys: pytest.CaptureFixture[str]
-    monkeypatch: pytest.MonkeyPatch
-    pauses: list[float] = field(default_factory=list)
-
-    def __call__(self, *words: str, looks: Sequence[Standing | Ec2zfsError | None]) -> Shown:
-        seen = Seen(looks)
-        file = self.directory / "ec2zfs.toml"
-        file.write_text(CONFIGURATION.format(state=self.directory / "state"))
-        self._replace("fleet", SimpleNamespace(volumes=seen.volumes))
-        self._replace("receiver", SimpleNamespace(reach=seen.reach))
-        self._replace("running_receiver", lambda _: seen.running())
-        self._replace("cloud_pool", lambda _session, _host: SimpleNamespace(look=seen.look))
-        for forbidden in ("lock", "pool_key"):
-            self._replace(forbidden, lambda _: pytest.fail("it takes no lock and needs no key"))
-        self.monkeypatch.setattr(time, "sleep", lambda seconds: self._rest(seconds, seen))
-        status = main(["--config", str(file), "pool", "status", *words])
-        return Shown(status, *self.capsys.readouterr(), seen)
-
-    def _replace(self, name: str, part: object) -> None:
-        self.monkeypatch.setattr(Session, name, part)
-
-    def _rest(self, seconds: float, seen: Seen) -> None:
-        self.pauses.append(seconds)
-        if seen.count + 1 >= len(seen.looks):
-            raise KeyboardInterrupt
-
-
-@pytest.fixture
-def status(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    return Command(tmp_path, capsys, monkeypatch)
-
-
-def replacing(stands: Standing) -> Standing:
-    """The volume at v1s1 is replaced by one of generation 2, which hangs there too and has two key slots."""
-    old, _ = at(stands, "v1s1")
-    new = volume("v1s1", 2, attached="attached", size_gib=2)
-    half = replace(leaf(f"/dev/mapper/{new.mapping}"), replacing=True, resilvering=True)
-    first, *others = stands.pool.vdevs
-    members = (replace(old, replacing=True), half, *first.members[1:])
-    changed = with_pool(stands, vdevs=(replace(first, members=members), *others), scan=HALF_WAY)
-    opened = (*stands.view.opened, OpenMapping(new.mapping, 2**31, 4096, keyslots=(0, 1)))
-    return replace(changed, volumes=(*stands.volumes, new)).seeing(replace(changed.view, opened=opened))
-
-
-def retired(stands: Standing, place: str, retirement: Retirement) -> Standing:
-    return replace(stands, volumes=(*stands.volumes, volume(place, 9, retirement=retirement)))
-
-
-def row(shown: Shown, place: str, generation: int = 1) -> dict[str, object]:
-    return next(each for each in shown.rows("members") if (each["place"], each["generation"]) == (place, generation))
-
-
-def test_a_healthy_pool_member_by_member(status: Command) -> None:
-    shown = status("--json", looks=[HEALTHY])
-    assert shown.status == ExitCode.OK
-    assert list(shown.events) == ["vdevs", "members", "pool"]
-    assert [each["place"] for each in shown.rows("members")] == [str(place) for place in SIX.places()]
-    assert row(shown, "v2s3") == {
-        "vdev": "raidz1-1",
-        "place": "v2s3",
-        "generation": 1,
-        "volume": at(HEALTHY, "v2s3")[1].id,
-        "GiB": 1,
-        "EC2": "attached",
-        "state": "ONLINE",
-        "read": 0,
-        "write": 0,
-        "checksum": 0,
-        "LUKS_slots": "",
-        "note": "",
-    }
-    pool = shown.events["pool"]
-    assert (pool["name"], pool["state"], pool["healthy"]) == ("cloud", "ONLINE", True)
-    assert pool["last_clean_scrub"] == HEALTHY.pool.scrubbed.isoformat()  # type: ignore[union-attr]
-
-
-def test_a_replacement_under_way(status: Command) -> None:
-    shown = status("--json", looks=[replacing(HEALTHY)])
-    assert row(shown, "v1s1")["note"] == "replacing"
-    new = row(shown, "v1s1", 2)
-    assert (new["note"], new["GiB"], new["LUKS_slots"]) == ("replacing, resilvering", 2, "0,1")
-    assert shown.events["scan"] == {
-        "event": "scan",
-        "function": "resilver",
-        "state": "running",
-        "percent": 25.0,
-        "rate": "50.1 MiB/s",
-        "time_left": "3 min 05 s",
-        "errors": 0,
-        "told": ZFS_LINE,
-    }
+def test_a_healthy_pool_is_told_member_by_member(capsys: pytest.CaptureFixture[str]) -> None:
+    opened = (OpenMapping("cloud-v1s1-g1", 2**30, keyslots=(0, 2)),)
+    told = shown(HEALTHY.seeing(replace(HEALTHY.view, opened=opened)), capsys)
+    first = told["members"]["rows"][0]
+    assert (len(told["vdevs"]["rows"]), len(told["members"]["rows"])) == (2, 6)
+    assert (first["place"], first["generation"], first["GiB"], first["EC2"]) == ("v1s1", 1, 1, "attached")
+    assert (first["state"], first["LUKS_slots"], first["note"]) == ("ONLINE", "0,2", "")
+    assert (told["pool"]["healthy"], set(told) & {"kept", "enlarged_later", "not_in_the_pool", "scan"}) == (True, set())
 
 
 @pytest.mark.parametrize(
-    ("line", "rate"),
+    ("changes", "note"),
     [
-        (" 500M issued at 50M/s, 3.4G total", "50 MiB/s"),
-        (" 32768 / 65536 issued at 4096/s", "4096 B/s"),
-        (" 0B / 3.4G issued at 0B/s", "0 B/s"),
-        (" 500M / 3.4G issued", None),
+        ({"replacing": True}, "replacing"),
+        ({"replacing": True, "resilvering": True}, "replacing, resilvering"),
+        ({"resilvering": True}, "resilvering"),
     ],
 )
-def test_the_rate_is_what_zfs_tells(status: Command, line: str, rate: str | None) -> None:
-    shown = status("--json", looks=[with_pool(HEALTHY, scan=replace(HALF_WAY, line=line))])
-    assert shown.events["scan"]["rate"] == rate
+def test_what_happens_to_a_member_is_noted(
+    changes: dict[str, bool], note: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = shown(with_member(HEALTHY, FIRST, **changes), capsys)
+    assert told["members"]["rows"][0]["note"] == note
 
 
-def test_a_scan_that_has_ended_has_no_rate(status: Command) -> None:
-    scan = Scan(ScanFunction.SCRUB, ScanState.FINISHED, NOW, errors=1, line="scrub repaired 0B with 1 errors")
-    shown = status("--json", looks=[with_pool(HEALTHY, scan=scan)]).events["scan"]
-    assert (shown["percent"], shown["rate"], shown["time_left"], shown["errors"]) == (None, None, None, 1)
+def test_what_is_kept_and_what_grows_later_is_told_with_its_times(capsys: pytest.CaptureFixture[str]) -> None:
+    kept = volume("v1s1", 2, retirement=Retirement(NOW))
+    unproven = volume("v1s2", 2, retirement=Retirement())
+    later = replace(HEALTHY.volumes[0], schedule=Schedule(5, NOW + timedelta(hours=3)))
+    told = shown(replace(HEALTHY, volumes=(later, *HEALTHY.volumes[1:], kept, unproven)), capsys)
+    assert [row["deleted_after"] for row in told["kept"]["rows"]] == [(NOW + timedelta(days=7)).isoformat(), None]
+    assert told["enlarged_later"]["rows"][0]["grows_to"] == 5
+    assert datetime.fromisoformat(told["enlarged_later"]["rows"][0]["not_before"]) == NOW + timedelta(hours=3)
 
 
-def pulled(stands: Standing) -> Standing:
-    """Its device has gone, which ZFS has not noticed."""
-    return stands.seeing(replace(stands.view, opened=(OpenMapping("cloud-v1s2-g1", 2**30, stale=True),)))
-
-
-def put_aside(stands: Standing) -> Standing:
-    return with_volume(failed(stands, "v1s2", DeviceState.OFFLINE), at(stands, "v1s2")[1], retirement=Retirement())
-
-
-ODD: dict[str, tuple[Callable[[Standing], Standing], dict[str, object]]] = {
-    "faulted": (
-        lambda stands: failed(stands, "v1s2", read_errors=3, write_errors=25, checksum_errors=1),
-        {"state": "FAULTED", "read": 3, "write": 25, "checksum": 1, "EC2": "attached"},
-    ),
-    "broken at EC2": (lambda stands: broken(stands, at(stands, "v1s2")[1]), {"EC2": "error, attached"}),
-    "detached": (
-        lambda stands: with_volume(stands, at(stands, "v1s2")[1], attachment=None, state=volume("v1s2").state),
-        {"EC2": "available"},
-    ),
-    "gone": (
-        lambda stands: vanished(stands, "v1s2"),
-        {"EC2": "gone", "volume": None, "GiB": None, "state": "UNAVAIL"},
-    ),
-    "pulled": (pulled, {"note": "its device is gone", "state": "ONLINE"}),
-    "back": (lambda stands: with_member(stands, at(stands, "v1s2")[0], resilvering=True), {"note": "resilvering"}),
-    "put aside": (put_aside, {"note": "put aside", "state": "OFFLINE"}),
-}
-
-
-@pytest.mark.parametrize("name", ODD)
-def test_what_is_not_as_it_should_be(status: Command, name: str) -> None:
-    change, told = ODD[name]
-    found = row(status("--json", looks=[change(HEALTHY)]), "v1s2")
-    assert {key: found[key] for key in told} == told
-
-
-def test_a_volume_that_is_gone_from_a_pool_without_encryption_has_the_place_that_is_left(status: Command) -> None:
-    shown = status("--json", looks=[vanished(standing(encrypted=False), "v1s2")])
-    assert [each["place"] for each in shown.rows("members")][:3] == ["v1s1", "v1s2", "v1s3"]
-
-
-def test_what_is_kept_what_grows_later_and_what_is_on_its_way(status: Command) -> None:
-    stands = retired(HEALTHY, "v1s1", Retirement(NOW))
-    stands = retired(stands, "v1s2", Retirement())
-    later = NOW + timedelta(hours=5)
-    stands = with_volume(stands, at(stands, "v2s1")[1], schedule=Schedule(2, later))
-    stands = replace(stands, volumes=(*stands.volumes, volume("v2s2", 2)))
-    shown = status("--json", looks=[stands])
-    assert [(each["place"], each["kept_since"], each["deleted_after"]) for each in shown.rows("kept")] == [
-        ("v1s1", NOW.isoformat(), (NOW + timedelta(days=7)).isoformat()),
-        ("v1s2", None, None),
-    ]
-    assert [(each["place"], each["grows_to"], each["not_before"]) for each in shown.rows("enlarged_later")] == [
-        ("v2s1", 2, later.isoformat())
-    ]
-    assert [(each["place"], each["generation"]) for each in shown.rows("not_in_the_pool")] == [("v2s2", 2)]
-    assert len(shown.rows("members")) == 6
-
-
-def test_the_table_can_be_read_without_colours(status: Command) -> None:
-    shown = status(looks=[replacing(HEALTHY)])
-    assert "\x1b" not in shown.out
-    lines = shown.out.splitlines()
-    assert "raidz1-0  v1s1            1  vol-01010000000000001    1  attached  ONLINE" in shown.out
-    assert sum("replacing" in line for line in lines) == 2
-    assert [line for line in lines if "percent" in line] == ["  percent    25.0"]
-
-
-def test_a_locked_pool_is_what_ec2_shows(status: Command) -> None:
-    shown = status("--json", looks=[None])
-    assert (shown.status, shown.seen.connections) == (ExitCode.OK, 0)
-    pool = shown.events["pool"]
-    assert (pool["state"], pool["receiver"], pool["volumes"], pool["attached"]) == ("locked", "none is up", 6, 6)
-
-
-def test_a_pool_that_is_half_open(status: Command) -> None:
-    view = ReceiverView(mappings=("cloud-v1s1-g1", "cloud-v1s2-g1"))
-    pool = status("--json", looks=[HEALTHY.seeing(view)]).events["pool"]
-    assert (pool["state"], pool["open_mappings"]) == ("half open", "cloud-v1s1-g1, cloud-v1s2-g1")
-
-
-def test_what_is_kept_does_not_count_as_the_pools(status: Command) -> None:
-    stands = retired(HEALTHY, "v1s1", Retirement(NOW)).seeing(ReceiverView())
-    shown = status("--json", looks=[stands])
-    assert shown.events["pool"]["volumes"] == 6
-    assert len(shown.rows("kept")) == 1
+def test_a_scan_is_told_with_its_rate_and_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    line = "resilver in progress since now, 30M / 120M issued at 50.1M/s"
+    scan = Scan(ScanFunction.RESILVER, ScanState.RUNNING, NOW, 30, 120, 90, line=line)
+    told = shown(with_pool(HEALTHY, scan=scan), capsys)["scan"]
+    assert (told["percent"], told["rate"], told["time_left"]) == (25.0, "50.1 MiB/s", "1 min 30 s")
 
 
 @pytest.mark.parametrize(
-    ("error", "code"),
+    ("changes", "style"),
     [
-        (HostError("The receiver stopped answering."), ExitCode.HOST),
-        (AlreadyRunning("Another command still works on pool cloud."), ExitCode.LOCKED),
+        ({}, GOOD),
+        ({"resilvering": True}, WORKING),
+        ({"checksum_errors": 1}, WORKING),
+        ({"state": DeviceState.DEGRADED}, WORKING),
+        ({"state": DeviceState.FAULTED}, LOST),
+        ({"state": DeviceState.REMOVED}, LOST),
+        ({"state": DeviceState.OFFLINE}, AWAY),
     ],
 )
-def test_a_receiver_that_does_not_answer_leaves_what_ec2_shows(
-    status: Command, error: Ec2zfsError, code: ExitCode
-) -> None:
-    shown = status("--json", looks=[error])
-    assert shown.status == code
-    assert (shown.events["pool"]["state"], shown.events["pool"]["volumes"]) == ("unknown", 6)
-    assert error.message in shown.err
+def test_a_block_has_the_colour_of_its_state(changes: dict[str, object], style: str) -> None:
+    picture = picture_of(with_member(HEALTHY, FIRST, **changes))
+    assert str(picture.spans[0].style) == style
+    assert picture.plain.count("g1") == 6
 
 
-@pytest.mark.parametrize("words", [("--watch",), ()])
-@pytest.mark.parametrize(
-    "error", [HostKeyChanged("It shows another key."), CloudError("EC2 does not answer.")], ids=["host key", "EC2"]
-)
-def test_what_ends_even_a_watch_at_its_first_look(status: Command, words: tuple[str, ...], error: Ec2zfsError) -> None:
-    shown = status("--json", *words, looks=[error])
-    assert (shown.status, shown.out) == (error.exit_code, "")
-    assert error.message in shown.err
-
-
-def test_a_watch_looks_until_it_is_interrupted_over_one_connection(status: Command) -> None:
-    shown = status("--json", "--watch", looks=[HEALTHY, replacing(HEALTHY), HEALTHY])
-    assert (shown.status, shown.err, shown.seen.connections) == (ExitCode.OK, "", 1)
-    assert [each["event"] for each in shown.all_events].count("pool") == 3
-    assert status.pauses == [2.0] * 3
-
-
-def test_a_watch_goes_on_when_the_receiver_goes_and_when_it_comes_back(status: Command) -> None:
-    lost = HostError("The receiver stopped answering.")
-    shown = status("--json", "--watch", "0.5", looks=[HEALTHY, lost, None, None, HEALTHY, HEALTHY])
-    states = [each["state"] for each in shown.all_events if each["event"] == "pool"]
-    assert states == ["ONLINE", "unknown", "locked", "locked", "ONLINE", "ONLINE"]
-    assert (shown.status, shown.seen.connections) == (ExitCode.OK, 2)
-    assert [json.loads(line)["message"] for line in shown.err.splitlines()] == ["The receiver stopped answering."]
-
-
-@pytest.mark.parametrize("error", [AlreadyRunning("Another works on it."), CloudError("EC2 does not answer.")])
-def test_a_watch_waits_for_what_only_takes_long(status: Command, error: Ec2zfsError) -> None:
-    shown = status("--json", "--watch", looks=[HEALTHY, error, HEALTHY])
-    assert [each["state"] for each in shown.all_events if each["event"] == "pool"] == ["ONLINE", "unknown", "ONLINE"]
-    assert (shown.status, shown.seen.connections) == (ExitCode.OK, 1)
-
-
-def test_a_watch_ends_when_nobody_reads_it(status: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Unread(io.StringIO):
-        def write(self, _text: str) -> int:
-            raise BrokenPipeError
-
-    monkeypatch.setattr(sys, "stdout", Unread())
-    shown = status("--json", "--watch", looks=[HEALTHY] * 9)
-    assert shown.seen.count == 0
-
-
-@pytest.mark.parametrize("words", ["0", "-1", "nan", "inf", "soon"])
-def test_an_interval_that_is_none(status: Command, words: str) -> None:
-    with pytest.raises(SystemExit) as caught:
-        status(f"--watch={words}", looks=[HEALTHY])
-    assert caught.value.code == ExitCode.USAGE
-
-
-def test_a_terminal_is_redrawn_with_the_picture_above_the_table(
-    status: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    coloured = status("--watch", looks=[HEALTHY, HEALTHY]).out
-    assert coloured.count("\x1b[2J") == 2
-    assert "\x1b[30;42m" in coloured
-    monkeypatch.setenv("NO_COLOR", "1")
-    plain = status(looks=[HEALTHY]).out
-    assert "42m" not in plain
-    assert "v1 raidz1-0" in plain
-
-
-def styled(stands: Standing) -> list[list[tuple[str, str]]]:
-    """The blocks of each line of the picture, with their colours."""
-    lines = picture_of(stands).split("\n")
-    found = [
-        [(line.plain[span.start : span.end].strip("\N{NO-BREAK SPACE}"), str(span.style)) for span in line.spans]
-        for line in lines
-    ]
-    return [[(words.replace("\N{NO-BREAK SPACE}", " "), style) for words, style in line] for line in found]
-
-
-def test_the_picture_has_a_line_for_each_vdev_a_block_for_each_volume_and_a_legend() -> None:
-    *vdevs, legend = styled(HEALTHY)
-    assert vdevs == [[("s1 g1", GOOD), ("s2 g1", GOOD), ("s3 g1", GOOD)]] * 2
-    assert [style for _, style in legend] == [style for _, style in LEGEND] == [GOOD, WORKING, LOST, AWAY]
-
-
-COLOURS: dict[str, tuple[Callable[[Standing], Standing], list[tuple[str, str]]]] = {
-    "replacing": (replacing, [("s1 g1", WORKING), ("s1 g2", WORKING), ("s2 g1", GOOD), ("s3 g1", GOOD)]),
-    "errors": (
-        lambda stands: with_member(stands, at(stands, "v1s1")[0], checksum_errors=1),
-        [("s1 g1", WORKING), ("s2 g1", GOOD), ("s3 g1", GOOD)],
-    ),
-    **{
-        state.value: (
-            lambda stands, state=state: failed(stands, "v1s1", state),  # type: ignore[misc]
-            [("s1 g1", colour), ("s2 g1", GOOD), ("s3 g1", GOOD)],
-        )
-        for state, colour in (
-            (DeviceState.DEGRADED, WORKING),
-            (DeviceState.FAULTED, LOST),
-            (DeviceState.UNAVAIL, LOST),
-            (DeviceState.REMOVED, LOST),
-            (DeviceState.OFFLINE, AWAY),
-        )
-    },
-}
-
-
-@pytest.mark.parametrize("name", COLOURS)
-def test_the_colour_of_a_block_is_the_state_of_its_volume(name: str) -> None:
-    change, first = COLOURS[name]
-    assert styled(change(HEALTHY))[0] == first
-
-
-def test_a_vdev_that_is_yet_to_come_is_grey() -> None:
-    wider = replace(HEALTHY, design=replace(HEALTHY.design, layout=replace(SIX, vdevs=3)))
-    assert styled(wider)[2] == [("s1", AWAY), ("s2", AWAY), ("s3", AWAY)]
-
-
-def test_a_narrow_terminal_breaks_between_blocks_only() -> None:
-    narrow = Console(file=io.StringIO(), width=24, color_system=None)
-    with narrow.capture() as captured:
-        narrow.print(picture_of(HEALTHY))
-    shown = captured.get().replace("\N{NO-BREAK SPACE}", "_")
-    assert shown.count("_s2_g1_") == 2
+@pytest.mark.parametrize("text", ["0", "-1", "1e9", "nan"])
+def test_an_interval_that_cannot_be_one_is_refused(text: str) -> None:
+    with pytest.raises(Exception, match="is not between"):
+        seconds(text)
