@@ -115,6 +115,52 @@ def test_a_program_gets_the_figures() -> None:
     assert {event for event, _ in events[1:]} == {"progress"}
 
 
+def resilver_two_vdevs(progress: Progress, clock: Clock) -> None:
+    """Two bars side by side, the first of which ends before the other."""
+    with progress.bar("v2 raidz1-1 resilver", 40 * MIB, "B") as second:
+        with progress.bar("v1 raidz1-0 resilver", 20 * MIB, "B") as first:
+            for _ in range(2):
+                clock.now += 10
+                first.advance(10 * MIB)
+                second.advance(10 * MIB)
+        clock.now += 10
+        second.advance(20 * MIB)
+
+
+def test_bars_side_by_side_are_told_apart_in_a_log() -> None:
+    lines: list[str] = []
+    clock = Clock()
+    resilver_two_vdevs(LineProgress(lines.append, pace=10, clock=clock), clock)
+    assert lines == [
+        "v2 raidz1-1 resilver: 40.0 MiB …",
+        "v1 raidz1-0 resilver: 20.0 MiB …",
+        "v1 raidz1-0 resilver: 10.0 MiB of 20.0 MiB, 50 %, 1.0 MiB/s, 10 s left",
+        "v2 raidz1-1 resilver: 10.0 MiB of 40.0 MiB, 25 %, 1.0 MiB/s, 30 s left",
+        "v1 raidz1-0 resilver: 20.0 MiB of 20.0 MiB, 100 %, 1.0 MiB/s",
+        "v2 raidz1-1 resilver: 20.0 MiB of 40.0 MiB, 50 %, 1.0 MiB/s, 20 s left",
+        "v1 raidz1-0 resilver: done, 20.0 MiB in 20 s, 1.0 MiB/s",
+        "v2 raidz1-1 resilver: 40.0 MiB of 40.0 MiB, 100 %, 1.3 MiB/s",
+        "v2 raidz1-1 resilver: done, 40.0 MiB in 30 s, 1.3 MiB/s",
+    ]
+
+
+def test_bars_side_by_side_are_told_apart_by_a_program() -> None:
+    events: list[Mapping[str, object]] = []
+    clock = Clock()
+    resilver_two_vdevs(JsonProgress(lambda _, values: events.append(values), pace=10, clock=clock), clock)
+    for label, total in (("v1 raidz1-0 resilver", 20), ("v2 raidz1-1 resilver", 40)):
+        mine = [each for each in events if each["label"] == label]
+        assert [each["state"] for each in mine] == ["begin", *["going"] * (len(mine) - 2), "end"]
+        assert mine[-1]["done"] == mine[-1]["total"] == total * MIB
+
+
+def test_a_bar_that_has_ended_stays_on_the_screen_while_another_is_up() -> None:
+    console = screen()
+    resilver_two_vdevs(TerminalProgress(console), Clock())
+    last = shown(console).rstrip().splitlines()[-2:]
+    assert [re.findall(r"v\d|[\d.]+ MiB of", line) for line in last] == [["v2", "40.0 MiB of"], ["v1", "20.0 MiB of"]]
+
+
 def count(bar: Bar) -> None:
     for _ in range(1000):
         bar.advance(1)
