@@ -192,26 +192,6 @@ def test_a_replacement_meets_a_broken_volume_an_attachment_that_hangs_and_thrott
     assert operator.observes() == foreseen
 
 
-def test_a_second_failure_in_a_round_stops_everything_and_the_repair_mends_both(
-    operator: Operator, client: LabClient, ec2: EC2Client
-) -> None:
-    old = operator.names["VOLUME"] = operator.at(1, 1)
-    other = operator.at(1, 3)
-    operator.does(HALT.format(1))
-    with operator.starts("pool repair --replace VOLUME") as controller:
-        until(lambda: operator.sees("replacing-") or controller.poll() is not None)
-        ec2.detach_volume(VolumeId=other, Force=True)
-        assert controller.wait(300) == ExitCode.POOL_UNWELL, operator.log.read_text()
-    assert "v1s3" in operator.log.read_text()
-    assert "Nothing was taken away" in operator.log.read_text()
-    attached = {each["VolumeId"] for each in operator.volumes if each["Attachments"]}
-    assert old in attached, "the old volume still serves"
-    operator.does(HALT.format(0))
-    operator.types("pool repair")
-    assert operator.at(1, 3) == other
-    assert operator.at(1, 1) != old
-
-
 def test_not_enough_attachments_are_told_and_the_command_finishes_later(operator: Operator, client: LabClient) -> None:
     operator.names["VOLUME"] = operator.at(2, 1)
     with during(client, Fault(FaultKind.FAIL, "AttachVolume", "AttachmentLimitExceeded", times=None)):

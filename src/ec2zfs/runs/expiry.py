@@ -17,8 +17,6 @@ def expire(pool: OpenPool, journal: Journal) -> None:
     with journal.stage("delete volumes that were replaced") as stage:
         pool.carry_out(tuple(each for each in actions if isinstance(each, DetachVolume)))
         doomed = tuple(each for each in plan_expiry(pool.observe(), pool.parts.grace) if isinstance(each, DeleteVolume))
-        for each in doomed:
-            pool.parts.progress.say(str(each))
         named = ", ".join(f"{each.volume.mapping} ({each.volume.id})" for each in doomed)
         try:
             pool.carry_out(doomed)

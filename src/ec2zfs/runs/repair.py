@@ -11,9 +11,10 @@ from ec2zfs.model.standing import Standing
 from ec2zfs.plan.repair import Mending, plan_repair
 from ec2zfs.plan.replacement import Caution, Want
 from ec2zfs.plan.upkeep import ReopenMember, Step
+from ec2zfs.plan.volumes import AttachVolume
 from ec2zfs.runs.expiry import expire
 from ec2zfs.runs.stages import Journal
-from ec2zfs.runs.upkeep import OpenPool, UpkeepParts, opened
+from ec2zfs.runs.upkeep import UpkeepParts, opened
 
 
 def repair(
@@ -26,7 +27,7 @@ def repair(
     """
     with opened(parts, key, journal) as pool:
         with journal.stage("repair") as stage:
-            mender = _Mender(pool, want, caution, Mending(condemned=condemned))
+            mender = _Mender(want, caution, Mending(condemned=condemned))
             standing = pool.work(mender.plan)
             stage.outcome = "; ".join(mender.done) or "nothing was to be done"
         _require_well(standing.pool)
@@ -37,8 +38,7 @@ def repair(
 class _Mender:
     """Plans step by step, and remembers in this run which members were brought back already."""
 
-    def __init__(self, pool: OpenPool, want: Want, caution: Caution, mending: Mending) -> None:
-        self._say = pool.parts.progress.say
+    def __init__(self, want: Want, caution: Caution, mending: Mending) -> None:
         self._want, self._caution = want, caution
         self._mending = mending
         self.done: list[str] = []
@@ -46,9 +46,10 @@ class _Mender:
     def plan(self, standing: Standing) -> Step:
         step = plan_repair(self._want, standing, self._caution, self._mending)
         tried = {action.volume.id for action in step if isinstance(action, ReopenMember)}
-        self._mending = replace(self._mending, tried=self._mending.tried | tried)
-        for action in step:
-            self._say(str(action))
+        # One that was away when it was tried is to be tried again once it hangs there.
+        attached = {(action.place, action.generation) for action in step if isinstance(action, AttachVolume)}
+        back = {each.id for each in standing.current if (each.place, each.generation) in attached}
+        self._mending = replace(self._mending, tried=(self._mending.tried | tried) - back)
         self.done += [str(action) for action in step]
         return step
 

@@ -91,6 +91,8 @@ class OpenPool:
             if isinstance(first, AwaitScan):
                 await_scan(lambda: self._pool.look(detail=True), first.function, self.parts.progress)
             elif isinstance(first, VolumeAction):
+                for action in family:
+                    self.parts.progress.say(str(action))
                 self.parts.fleet.carry_out([each for each in family if isinstance(each, VolumeAction)])
             else:
                 self._members.carry_out(family, self.keys)
