@@ -89,8 +89,9 @@ class Operator:
 
     @property
     def volumes(self) -> list[VolumeTypeDef]:
-        """Every volume of the pool, whatever its state."""
-        return self.ec2.describe_volumes(Filters=of_pool(self.pool, ROLE_VOLUME))["Volumes"]
+        """Every volume of the pool but those on their way out."""
+        found = self.ec2.describe_volumes(Filters=of_pool(self.pool, ROLE_VOLUME))["Volumes"]
+        return [each for each in found if each["State"] != "deleting"]
 
     def current(self, generation: int | None = None) -> list[VolumeTypeDef]:
         """The volumes that were not put aside; of one generation, if it is given."""
