@@ -15,11 +15,9 @@ from ec2zfs.execute.progress import Bar, Progress
 from ec2zfs.model.contents import ReceiverView
 from ec2zfs.model.pool import DeviceState, Member, PoolStatus, Vdev
 from ec2zfs.model.scan import ScanFunction, ScanState
+from ec2zfs.plan.replacement import AGAIN
 
-SECOND_FAILURE = (
-    "Nothing was taken away. Mend it with `ec2zfs pool repair`, then give the same command again; `ec2zfs pool status` "
-    "shows which volume it is."
-)
+SECOND_FAILURE = f"{AGAIN} `ec2zfs pool status` shows which volume it is."
 _LOST = frozenset({DeviceState.FAULTED, DeviceState.UNAVAIL, DeviceState.REMOVED})
 
 
