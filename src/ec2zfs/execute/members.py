@@ -20,7 +20,7 @@ from ec2zfs.hosts.host import Host, Result
 from ec2zfs.hosts.secret import Secret
 from ec2zfs.model.contents import ReceiverView
 from ec2zfs.model.layout import GIB
-from ec2zfs.model.pool import Member, MemberName, PoolDesign, PoolStatus, Vdev
+from ec2zfs.model.pool import Member, MemberName, PoolDesign, PoolStatus, Vdev, raw_size
 from ec2zfs.model.volume import Volume
 from ec2zfs.plan.pool import FormatVolume, OpenVolume
 from ec2zfs.plan.upkeep import (
@@ -202,8 +202,8 @@ def _stunted(pool: PoolStatus, volumes: Sequence[Volume]) -> Iterator[Vdev]:
     for number, vdev in enumerate(pool.vdevs, 1):
         own = [volume for volume in volumes if volume.place.vdev == number]
         whole = len(own) == len(vdev.members)
-        count = 1 if vdev.kind == "mirror" else len(own)
-        least = _LEAST_SHARE * count * min(volume.size_gib for volume in own) * GIB if own and whole else 0
+        raw = raw_size(vdev.kind, len(own), min((volume.size_gib for volume in own), default=0))
+        least = _LEAST_SHARE * raw if whole else 0
         if own and (vdev.expandable or vdev.size < least):
             yield vdev
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from ec2zfs.errors import ConfigurationError
-from ec2zfs.model.layout import Layout, Place, Redundancy
+from ec2zfs.model.layout import GIB, Layout, Place, Redundancy
 from ec2zfs.model.scan import Scan, ScanFunction
 
 _MAPPING = re.compile(r"(?P<pool>.+)-v(?P<vdev>[1-9]\d*)s(?P<slot>[1-9]\d*)-g(?P<generation>[1-9]\d*)")
@@ -175,6 +175,11 @@ class PoolStatus:
         """When the newest scrub ended that found all well, as far as ZFS or ec2zfs remembers one."""
         known = [when for when in (self.scan and self.scan.clean_scrub, self.scrubbed) if when]
         return max(known, default=None)
+
+
+def raw_size(kind: str, members: int, least_gib: int) -> int:
+    """Bytes of a vdev, parity included, by the GiB of its smallest volume: all of a raidz, one volume of a mirror."""
+    return least_gib * GIB * (1 if kind == "mirror" else members)
 
 
 def vdev_kinds(redundancy: Redundancy, vdevs: int) -> tuple[str, ...]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from ec2zfs.model.layout import GIB
-from ec2zfs.model.pool import DeviceState, Member, MemberName, PoolStatus, Vdev
+from ec2zfs.model.pool import DeviceState, Member, MemberName, PoolStatus, Vdev, raw_size
 from ec2zfs.model.scan import Scan, ScanFunction, ScanState
 from ec2zfs.model.standing import Standing
 from ec2zfs.model.volume import Volume
@@ -171,7 +170,5 @@ def _measured(standing: Standing, volumes: Sequence[Volume]) -> PoolStatus:
 
 
 def _raw(standing: Standing, vdev: Vdev) -> int:
-    """Bytes of a vdev, parity included: all that raidz has, and one volume of a mirror."""
     volumes = [volume for member in vdev.members if (volume := standing.volume_of(member))]
-    least = min((volume.size_gib for volume in volumes), default=0)
-    return least * GIB * (1 if vdev.kind == "mirror" else len(vdev.members))
+    return raw_size(vdev.kind, len(vdev.members), min((volume.size_gib for volume in volumes), default=0))

@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from ec2zfs.model.contents import ReceiverView, SeenVolume
-from ec2zfs.model.layout import GIB, Place
-from ec2zfs.model.pool import DeviceState, Member, PoolDesign, PoolStatus, Vdev
+from ec2zfs.model.layout import Place
+from ec2zfs.model.pool import DeviceState, Member, PoolDesign, PoolStatus, Vdev, raw_size
 from ec2zfs.model.standing import Standing
 from ec2zfs.model.volume import Attachment, AttachmentState, Volume, VolumeState
 from ec2zfs.plan.attachment import DEVICE_NAMES
@@ -57,7 +57,7 @@ def _vdev(design: PoolDesign, number: int, members: dict[Place, Volume]) -> Vdev
     kind = design.layout.redundancy.value
     own = [volume for place, volume in sorted(members.items()) if place.vdev == number]
     leaves = tuple(_member(design, volume) for volume in own)
-    size = len(own) * min((volume.size_gib for volume in own), default=0) * GIB
+    size = raw_size(kind, len(own), min((volume.size_gib for volume in own), default=0))
     return Vdev(f"{kind}-{number - 1}", kind, DeviceState.ONLINE, leaves, size)
 
 
