@@ -17,11 +17,12 @@ from ec2zfs.model.pool import DeviceState
 from ec2zfs.model.standing import Standing
 from ec2zfs.model.volume import Volume, VolumeState
 from ec2zfs.plan.readying import plan_attachments
-from ec2zfs.plan.repair import Mending, plan_repair
+from ec2zfs.plan.repair import Mending
 from ec2zfs.plan.replacement import Caution, Want
 from ec2zfs.plan.simulation import after
 from ec2zfs.plan.upkeep import CloseVolume, OfflineMember, ReopenMember, ReplaceMember, Step, UpkeepAction
 from ec2zfs.plan.volumes import AttachVolume, CreateVolume, DeleteVolume, DetachVolume, ModifyVolume, RetireVolume
+from ec2zfs.runs.repair import Mender
 
 ENOUGH = 2_000
 
@@ -59,17 +60,13 @@ class Simulated:
 
     def repair(self, want: Want, caution: Caution, condemned: frozenset[str] = frozenset()) -> None:
         """`ec2zfs pool repair`; a run that was cut off has forgotten what it tried."""
-        tried: set[str] = set()
-        kills = self.kills
+        mender, kills = Mender(want, caution, Mending(condemned=condemned)), self.kills
 
         def plan(stands: Standing) -> Step:
-            nonlocal kills
+            nonlocal mender, kills
             if self.kills > kills:
-                kills = self.kills
-                tried.clear()
-            step = plan_repair(want, stands, caution, Mending(frozenset(tried), condemned))
-            tried.update(action.volume.id for action in step if isinstance(action, ReopenMember))
-            return step
+                mender, kills = Mender(want, caution, Mending(condemned=condemned)), self.kills
+            return mender.plan(stands)
 
         self.finish(plan)
 

@@ -27,7 +27,7 @@ def repair(
     """
     with opened(parts, key, journal) as pool:
         with journal.stage("repair") as stage:
-            mender = _Mender(want, caution, Mending(condemned=condemned))
+            mender = Mender(want, caution, Mending(condemned=condemned))
             standing = pool.work(mender.plan)
             stage.outcome = "; ".join(mender.done) or "nothing was to be done"
         _require_well(standing.pool)
@@ -35,7 +35,7 @@ def repair(
     return standing.pool
 
 
-class _Mender:
+class Mender:
     """Plans step by step, and remembers in this run which members were brought back already."""
 
     def __init__(self, want: Want, caution: Caution, mending: Mending) -> None:
@@ -44,6 +44,7 @@ class _Mender:
         self.done: list[str] = []
 
     def plan(self, standing: Standing) -> Step:
+        """The next step; what it tries is remembered."""
         step = plan_repair(self._want, standing, self._caution, self._mending)
         tried = {action.volume.id for action in step if isinstance(action, ReopenMember)}
         # One that was away when it was tried is to be tried again once it hangs there.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -22,10 +21,11 @@ from ec2zfs.model.standing import Picture, Standing, picture
 from ec2zfs.model.volume import Volume
 from ec2zfs.plan.addition import plan_addition
 from ec2zfs.plan.growth import plan_in_place
-from ec2zfs.plan.repair import Mending, plan_repair
+from ec2zfs.plan.repair import Mending
 from ec2zfs.plan.replacement import Caution, Want, plan_replacement
 from ec2zfs.plan.simulation import foreseen
 from ec2zfs.plan.upkeep import AwaitScan, ExpandMembers, ReopenMember, Step
+from ec2zfs.runs.repair import Mender
 from ec2zfs.runs.upkeep import OpenPool, opened
 
 WANT = Want(1, "gp3", ZONE)
@@ -45,19 +45,6 @@ def day() -> Day:
     return Day(layout=SIX)
 
 
-@dataclass
-class Mender:
-    """The repair of one run, which remembers what it has tried."""
-
-    mending: Mending = field(default_factory=Mending)
-
-    def __call__(self, standing: Standing) -> Step:
-        step = plan_repair(WANT, standing, CAREFUL, self.mending)
-        tried = {action.volume.id for action in step if isinstance(action, ReopenMember)}
-        self.mending = replace(self.mending, tried=self.mending.tried | tried)
-        return step
-
-
 def at(day: Day, place: str, generation: int = 1) -> Volume:
     return next(each for each in day.volumes.paid if (str(each.place), each.generation) == (place, generation))
 
@@ -75,18 +62,24 @@ def pull(day: Day, place: str, *, again: bool = False) -> None:
         day.volumes.volumes()
 
 
-def worked(day: Day, plan: Plan, before: Callable[[Day], None] = lambda _: None) -> tuple[Picture, Picture, Standing]:
+def worked(
+    day: Day, planner: Callable[[], Plan], before: Callable[[Day], None] = lambda _: None
+) -> tuple[Picture, Picture, Standing]:
     """What a plan was foreseen to lead to, what it led to, and the whole of that; the pool is locked afterwards."""
     controller = Controller(day)
     with opened(controller.upkeep(), POOL_KEY, controller.journal) as pool:
         before(day)
-        _, after = foreseen(copy(plan), pool.observe())
-        standing = pool.work(plan)
+        _, after = foreseen(planner(), pool.observe())
+        standing = pool.work(planner())
         return picture(after), picture(standing), standing
 
 
-def replaced(standing: Standing) -> Step:
-    return plan_replacement(LARGER, standing, CAREFUL)
+def mender() -> Plan:
+    return Mender(WANT, CAREFUL, Mending()).plan
+
+
+def replacer() -> Plan:
+    return lambda standing: plan_replacement(LARGER, standing, CAREFUL)
 
 
 def one_of_each_vdev(day: Day) -> None:
@@ -107,7 +100,7 @@ FAILURES: dict[str, Callable[[Day], None]] = {
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_repair_leads_where_it_was_foreseen(day: Day, failure: str) -> None:
-    want, got, standing = worked(day, Mender(), FAILURES[failure])
+    want, got, standing = worked(day, mender, FAILURES[failure])
 
     assert got == want
     assert standing.pool.healthy
@@ -115,15 +108,32 @@ def test_a_repair_leads_where_it_was_foreseen(day: Day, failure: str) -> None:
 
 
 def test_a_volume_that_is_dead_is_tried_and_then_replaced(day: Day) -> None:
-    _, _, standing = worked(day, Mender(), lambda day: machine_of(day).fail("cloud-v1s2-g1", for_good=True))
+    _, _, standing = worked(day, mender, lambda day: machine_of(day).fail("cloud-v1s2-g1", for_good=True))
 
     assert standing.pool.healthy
     assert machine_of(day).members[1] == "cloud-v1s2-g2"
     assert at(day, "v1s2").retirement
 
 
+def test_a_volume_that_leaves_while_it_is_tried_is_tried_again_once_it_is_attached(day: Day) -> None:
+    repair = mender()
+    tried: list[Step] = []
+
+    def leaves(standing: Standing) -> Step:
+        step = repair(standing)
+        if any(isinstance(action, ReopenMember) for action in step):
+            tried.append(step)
+            if len(tried) == 1:
+                pull(day, "v1s2")
+        return step
+
+    _, _, standing = worked(day, lambda: leaves, lambda day: machine_of(day).fail("cloud-v1s2-g1"))
+
+    assert (len(tried), standing.pool.healthy, day.volumes.made) == (2, True, 6)
+
+
 def test_a_growth_by_replacement_leads_where_it_was_foreseen(day: Day) -> None:
-    want, got, standing = worked(day, replaced)
+    want, got, standing = worked(day, replacer)
 
     assert got == want
     assert (day.volumes.made, standing.pool.healthy) == (12, True)
@@ -136,7 +146,7 @@ def test_however_long_a_resilver_takes(looks: int) -> None:
     machine.zfs.scan_looks = looks
     day = Day(machine=machine, layout=SIX)
 
-    want, got, _ = worked(day, replaced)
+    want, got, _ = worked(day, replacer)
 
     assert got == want
 
@@ -155,7 +165,7 @@ def test_growth_in_place_is_used_once_luks_and_zfs_were_told(day: Day) -> None:
 def test_a_vdev_more(day: Day) -> None:
     day.design = replace(day.design, layout=replace(SIX, vdevs=3))
 
-    want, got, standing = worked(day, lambda standing: plan_addition(WANT, standing))
+    want, got, standing = worked(day, lambda: partial(plan_addition, WANT))
 
     assert got == want
     assert [len(vdev.members) for vdev in standing.pool.vdevs] == [3, 3, 3]
@@ -165,7 +175,7 @@ def test_a_second_failure_in_a_resilver_ends_the_wait_and_takes_nothing_away(day
     controller = Controller(day)
 
     def fails_at_the_wait(pool: OpenPool) -> None:
-        while step := replaced(pool.observe()):
+        while step := replacer()(pool.observe()):
             if step == (AwaitScan(ScanFunction.RESILVER),):
                 machine_of(day).fail("cloud-v2s3-g1", for_good=True)
             pool.carry_out(step)
@@ -174,8 +184,8 @@ def test_a_second_failure_in_a_resilver_ends_the_wait_and_takes_nothing_away(day
         fails_at_the_wait(pool)
 
     assert not [each for each in day.volumes.paid if each.retirement]
-    worked(day, Mender())
-    _, _, standing = worked(day, replaced)
+    worked(day, mender)
+    _, _, standing = worked(day, replacer)
     assert standing.pool.healthy
     assert {each.size_gib for each in standing.current} == {2}
     # What took the dead one's place was as large as its new neighbour, and need not be replaced again.
@@ -188,10 +198,10 @@ def test_a_resilver_goes_on_on_another_receiver() -> None:
     day = Day(machine=machine, layout=SIX)
     controller = Controller(day)
     with opened(controller.upkeep(), POOL_KEY, controller.journal) as pool:
-        while (step := replaced(pool.observe())) != (AwaitScan(ScanFunction.RESILVER),):
+        while (step := replacer()(pool.observe())) != (AwaitScan(ScanFunction.RESILVER),):
             pool.carry_out(step)
 
-    want, got, standing = worked(day, replaced)
+    want, got, standing = worked(day, replacer)
 
     assert got == want
     assert (day.volumes.made, standing.pool.healthy) == (12, True)
