@@ -90,6 +90,10 @@ class Member:
     replacing: bool = False
     resilvering: bool = False
 
+    def __hash__(self) -> int:
+        # Equal members have equal paths; members are looked up so often that hashing all of their fields is felt.
+        return hash(self.path)
+
     @property
     def errors(self) -> int:
         """Read, write and checksum errors together."""

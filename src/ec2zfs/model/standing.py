@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -51,12 +51,13 @@ class Standing:
 
     @cached_property
     def _volumes(self) -> dict[Member, Volume]:
-        """The volume behind each member, found once, since it is asked for again and again."""
+        """The volume behind each member: of its mapping's name, or else of its serial.
+
+        Found once, and each volume's names made once, since this is asked for again and again.
+        """
         named = {volume.mapping: volume for volume in self.volumes}
-        found = {
-            member: named.get(member.name) or next((each for each in self.volumes if is_member(each, member)), None)
-            for member in self.pool.members
-        }
+        serials = [(volume.serial, volume) for volume in self.volumes]
+        found = {member: named.get(member.name) or _of_serial(serials, _disk(member)) for member in self.pool.members}
         return {member: volume for member, volume in found.items() if volume}
 
     @cached_property
@@ -139,9 +140,9 @@ class Standing:
         return bond is not None and bond.instance_id == self.instance and bond.state is AttachmentState.ATTACHED
 
 
-def is_member(volume: Volume, member: Member) -> bool:
-    """Whether the member is this volume: of its mapping's name, or without encryption of its serial."""
-    return volume.mapping == member.name or _disk(member).endswith(volume.serial)
+def _of_serial(serials: Iterable[tuple[str, Volume]], disk: str) -> Volume | None:
+    """The volume that is a member without encryption: the disk's name ends with the volume's serial."""
+    return next((volume for serial, volume in serials if disk.endswith(serial)), None)
 
 
 def _disk(member: Member) -> str:
