@@ -54,7 +54,7 @@ class FakeVolumes:
         self.pool = pool
         self.instances = dict(instances or {})
         self._unseen_looks = unseen_looks
-        self._limit = limit
+        self.limit = limit
         self._all: dict[str, _Stored] = {}
         self._made = 0
         self._one_at_a_time = threading.RLock()
@@ -209,7 +209,7 @@ class FakeVolumes:
             (instance_id not in self.instances, "InvalidInstanceID.NotFound"),
             (self.instances.get(instance_id, volume.zone) != volume.zone, "InvalidVolume.ZoneMismatch"),
             (device in devices, "InvalidParameterValue"),
-            (len(devices) >= self._limit, "AttachmentLimitExceeded"),
+            (len(devices) >= self.limit, "AttachmentLimitExceeded"),
         ):
             if wrong:
                 raise CloudError(f"{volume.id} to {instance_id} as {device}: {code}", code=code)

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 from tests.fakes.cloud import FakeVolumes
@@ -279,7 +280,7 @@ class Controller:
             seat=self._seat,
             fleet=self.fleet,
             receiver=self.receiver,
-            attach=lambda: self.attach(accept_degraded=True),
+            attach=partial(self.attach, accept_degraded=True),
             cloud_pool=self.cloud_pool,
             members=lambda host: Members(host, self.day.design),
             scrub_age=timedelta(days=7),
@@ -295,9 +296,10 @@ class Controller:
         """As the session's."""
         return CloudPool(host, self.day.design)
 
-    def attach(self, *, accept_degraded: bool = False) -> list[Volume]:
+    def attach(self, *, accept_degraded: bool = False, condemned: frozenset[str] = frozenset()) -> list[Volume]:
         """As the session's: the pool's volumes, attached to the receiver that is up."""
-        return self.fleet.attached(self._running(), self.day.type, accept_degraded=accept_degraded)
+        running, kind = self._running(), self.day.type
+        return self.fleet.attached(running, kind, accept_degraded=accept_degraded, condemned=condemned)
 
     def _running(self) -> Instance:
         return next(each for each in self.receiver.status().instances if each.state is InstanceState.RUNNING)

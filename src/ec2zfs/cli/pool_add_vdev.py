@@ -37,8 +37,10 @@ def _preview(session: Session) -> None:
 
     from ec2zfs.cli.upkeep_plan import show_plan
     from ec2zfs.plan.addition import plan_addition
+    from ec2zfs.runs.addition import require_room
     from ec2zfs.runs.outlook import look_ahead
 
+    require_room(session.upkeep)
     outlook = look_ahead(session.upkeep, partial(plan_addition, session.want()), lambda: datetime.now(UTC))
     layout = session.design.layout
     show_plan(session, outlook, {"layout": str(layout), "vdevs now": len(outlook.standing.pool.vdevs)})

@@ -130,13 +130,17 @@ class Session:
             raise HostError(f"No receiver of pool {self.pool} is running.", hint="Start it: `ec2zfs instance start`.")
         return running
 
-    def attached_volumes(self, *, accept_degraded: bool = False) -> list[Volume]:
-        """The pool's volumes, every one attached to the receiver that is up; those that are not are attached.
+    def attached_volumes(
+        self, *, accept_degraded: bool = False, condemned: frozenset[str] = frozenset()
+    ) -> list[Volume]:
+        """The pool's volumes that are attached to the receiver that is up, after those were that can be.
 
-        `accept_degraded`: those that EC2 gave up are left out.
+        `accept_degraded` and `condemned` are as `VolumeFleet.attached` takes them.
         """
         receiver = self.running_receiver()
-        return self.fleet.attached(receiver, self.type_of(receiver), accept_degraded=accept_degraded)
+        return self.fleet.attached(
+            receiver, self.type_of(receiver), accept_degraded=accept_degraded, condemned=condemned
+        )
 
     def type_of(self, instance: Instance) -> InstanceType:
         """What EC2 says of an instance's type."""
@@ -171,6 +175,7 @@ class Session:
     def upkeep(self) -> UpkeepParts:
         """What work on the pool itself works with."""
         from datetime import timedelta
+        from functools import partial
 
         from ec2zfs.runs.upkeep import UpkeepParts
 
@@ -182,7 +187,7 @@ class Session:
             seat=self.seat,
             fleet=self.fleet,
             receiver=self.receiver,
-            attach=lambda: self.attached_volumes(accept_degraded=True),
+            attach=partial(self.attached_volumes, accept_degraded=True),
             cloud_pool=self.cloud_pool,
             members=self.members,
             scrub_age=timedelta(days=section.scrub_days),

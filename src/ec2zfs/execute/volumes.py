@@ -85,17 +85,25 @@ class VolumeFleet:
         return self.volumes()
 
     def attached(
-        self, instance: Instance, instance_type: InstanceType, *, accept_degraded: bool = False
+        self,
+        instance: Instance,
+        instance_type: InstanceType,
+        *,
+        accept_degraded: bool = False,
+        condemned: frozenset[str] = frozenset(),
     ) -> list[Volume]:
-        """The pool's current volumes, every one attached to the instance. Raises `Refused` as `plan_attachment` does.
+        """The pool's current volumes that are attached to the instance, after those were that can be.
 
-        `accept_degraded`: those that EC2 gave up are left out.
+        `accept_degraded`: those that EC2 gave up are left out. `condemned`: ids of volumes that are to be replaced, and
+        may hang in attaching. Raises `Refused` as `plan_attachment` does.
         """
         volumes = self.volumes()
-        actions = plan_attachment(volumes, instance, instance_type, accept_degraded=accept_degraded)
+        actions = plan_attachment(
+            volumes, instance, instance_type, accept_degraded=accept_degraded, condemned=condemned
+        )
         volumes = self.carry_out(actions) if actions else volumes
         lost = broken(volumes)
-        return [volume for volume in current(volumes) if volume not in lost]
+        return [volume for volume in current(volumes) if volume.attached and volume not in lost]
 
     def _create(self, actions: Sequence[CreateVolume]) -> None:
         def create(action: CreateVolume) -> str:
@@ -123,7 +131,7 @@ class VolumeFleet:
         taken = [action.device for action in actions]
         taken += [volume.attachment.device for volume in standing.values() if volume.attachment]
         again = [(action, volume) for action, volume in chosen if volume.id in {each.id for each in hanging}]
-        self._require_attached(self._hanging(_under_other_names(again, taken)))
+        self._require_attached(self._hanging(_under_other_names(again, taken)), again)
 
     def _hanging(self, chosen: Sequence[tuple[AttachVolume, Volume]]) -> list[Volume]:
         """Ask for these bonds and wait; those that still say `attaching` at the limit."""
@@ -135,10 +143,10 @@ class VolumeFleet:
 
         ids = self._in_parallel("Attaching volumes", chosen, attach)
         try:
-            self._await(ids, _is_attached, self._limits.attach)
+            self._await(ids, lambda volume: volume.attached, self._limits.attach)
         except NotInTime:
             now = {volume.id: volume for volume in self.volumes()}
-            if not all(each in now and (_is_attached(now[each]) or _is_attaching(now[each])) for each in ids):
+            if not all(each in now and (now[each].attached or _is_attaching(now[each])) for each in ids):
                 raise
             return [now[each] for each in ids if _is_attaching(now[each])]
         return []
@@ -152,7 +160,12 @@ class VolumeFleet:
 
         self._await(self._in_parallel("Detaching volumes", volumes, take_back), _is_free, self._limits.detach)
 
-    def _require_attached(self, hanging: Sequence[Volume]) -> None:
+    def _require_attached(self, still: Sequence[Volume], asked: Sequence[tuple[AttachVolume, Volume]]) -> None:
+        """Raise `CloudError` for volumes that still hang, unless they can be done without."""
+        needed = {volume.id for action, volume in asked if action.needed}
+        hanging = [volume for volume in still if volume.id in needed]
+        if spared := [volume for volume in still if volume.id not in needed]:
+            self._progress.say(f"{_named(spared)} hangs in attaching again, and is done without: it is to be replaced.")
         if hanging:
             raise CloudError(
                 f"{_named(hanging)} hangs in attaching, and did so again after it was taken back.",
@@ -163,7 +176,8 @@ class VolumeFleet:
 
     def _detach(self, actions: Sequence[DetachVolume]) -> None:
         def detach(action: DetachVolume) -> str:
-            self._volumes.detach(action.volume)
+            # An attachment that never came about can be ended by force only; nothing was written through it.
+            self._volumes.detach(action.volume, force=_is_attaching(action.volume))
             return action.volume.id
 
         ids = self._in_parallel("Detaching volumes", actions, detach)
@@ -273,10 +287,6 @@ def _is_leaving(volume: Volume) -> bool:
     return volume.state is VolumeState.CREATING or (
         volume.attachment is not None and volume.attachment.state in leaving
     )
-
-
-def _is_attached(volume: Volume) -> bool:
-    return volume.attachment is not None and volume.attachment.state is AttachmentState.ATTACHED
 
 
 def _is_attaching(volume: Volume) -> bool:

@@ -85,6 +85,11 @@ class Volume:
     schedule: Schedule | None = None
 
     @property
+    def attached(self) -> bool:
+        """Whether it hangs on a machine for good."""
+        return self.attachment is not None and self.attachment.state is AttachmentState.ATTACHED
+
+    @property
     def serial(self) -> str:
         """The serial number under which the guest sees the disk: the id without its dash (fact 8)."""
         return self.id.replace("-", "")

@@ -12,7 +12,7 @@ ROOT = 1
 INTERFACES = 1
 """Network interfaces of a receiver; they take attachments where the type shares them (fact 7)."""
 RESERVED = 1
-"""One slot stays free, so that a volume can be replaced while the old one is still attached (fact 7)."""
+"""One stays free when a pool is made, so that a volume can be replaced while the old one is attached (fact 7)."""
 
 DEVICE_NAMES = (
     *(f"/dev/sd{letter}" for letter in "fghijklmnop"),
@@ -27,29 +27,19 @@ def attachments(instance_type: InstanceType) -> int:
     return max(0, min(instance_type.attachments - own, len(DEVICE_NAMES)))
 
 
-def usable_attachments(instance_type: InstanceType) -> int:
-    """Volumes of which a pool on an instance of the type may be made: one attachment stays in reserve."""
-    return max(0, attachments(instance_type) - RESERVED)
+def require_attachable(places: int, instance_type: InstanceType, *, reserve: int = 0) -> None:
+    """Raise `Refused` when a pool of so many places does not fit on an instance of the type.
 
-
-def require_attachable(places: int, instance_type: InstanceType, *, volumes: int = 0) -> None:
-    """Raise `Refused` when a pool of so many places does not fit; asked before any of its volumes is paid for.
-
-    `volumes`: how many are to hang there at a time, when some places have two; the reserve is for those.
+    `reserve`: how many attachments are to stay free. A pool that is made, or gets a vdev, leaves `RESERVED`, which is
+    asked for before its volumes are paid for; one that exists may take the last.
     """
-    usable = usable_attachments(instance_type)
-    if places > usable:
+    most = max(0, attachments(instance_type) - reserve)
+    if places > most:
+        kept = ", and one is kept for a replacement" if reserve else ""
         raise Refused(
-            f"A pool of {places} volumes does not fit on a {instance_type.name}: it takes {usable}. EC2 allows "
-            f"{instance_type.attachments} attachments, some are the machine's own, and one is kept for a replacement.",
+            f"A pool of {places} volumes does not fit on a {instance_type.name}: it takes {most}. EC2 allows "
+            f"{instance_type.attachments} attachments, some are the machine's own{kept}.",
             hint="Take an instance type with more attachments (receiver.instance_type), or fewer and larger volumes.",
-        )
-    most = attachments(instance_type)
-    if volumes > most:
-        raise Refused(
-            f"{volumes} volumes stand in the pool's {places} places, since some are being replaced; a "
-            f"{instance_type.name} takes {most}.",
-            hint="Take an instance type with more attachments (receiver.instance_type) until they are replaced.",
         )
 
 

@@ -15,7 +15,7 @@ from ec2zfs.errors import Refused
 from ec2zfs.model.instance import Instance, InstanceType
 from ec2zfs.model.layout import Layout, Place
 from ec2zfs.model.volume import AttachmentState, Volume, VolumeState, mapping_name
-from ec2zfs.plan.attachment import device_names, require_attachable
+from ec2zfs.plan.attachment import attachments, device_names, require_attachable
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,17 @@ class CreateVolume:
 
 @dataclass(frozen=True)
 class AttachVolume:
-    """Attach a place's volume to the receiver, under a device name that EC2 allows (fact 8)."""
+    """Attach a place's volume to the receiver, under a device name that EC2 allows (fact 8).
+
+    `needed`: it is a failure when the attachment hangs; else the work goes on without the volume.
+    """
 
     pool: str
     place: Place
     generation: int
     instance_id: str
     device: str
+    needed: bool = True
 
     def __str__(self) -> str:
         name = mapping_name(self.pool, self.place, self.generation)
@@ -143,26 +147,35 @@ def plan_creation(wish: VolumeWish, volumes: Sequence[Volume]) -> tuple[CreateVo
 
 
 def plan_attachment(
-    volumes: Sequence[Volume], instance: Instance, instance_type: InstanceType, *, accept_degraded: bool = False
+    volumes: Sequence[Volume],
+    instance: Instance,
+    instance_type: InstanceType,
+    *,
+    accept_degraded: bool = False,
+    condemned: frozenset[str] = frozenset(),
 ) -> tuple[AttachVolume, ...]:
     """The volumes still to be attached to the instance; one that is just being attached is asked for again.
 
-    Raises `Refused` past the type's attachment limit, for a volume in another zone, for one that hangs elsewhere, and
-    for one that EC2 gave up; with `accept_degraded` such a one is left out.
+    Where not all find an attachment, those are left out that are on their way into the pool. Volumes of the ids
+    `condemned` are to be replaced, and attached if they can be. Raises `Refused` past the type's attachment limit, for
+    a volume in another zone, for one that hangs elsewhere, and for one that EC2 gave up; with `accept_degraded` such a
+    one is left out.
     """
     wanted = current(volumes)
     if not accept_degraded:
         _require_sound(wanted)
-    wanted = [volume for volume in wanted if volume.state is not VolumeState.ERROR]
     _require_room(wanted, instance_type)
-    for volume in wanted:
+    sound = [volume for volume in wanted if volume.state is not VolumeState.ERROR]
+    for volume in sound:
         _require_free_for(instance, volume)
+    asked = [volume for volume in sound if not volume.attached]
     bonds = [volume.attachment for volume in volumes if volume.attachment]
     names = device_names({bond.device for bond in bonds if bond.instance_id == instance.id})
     return tuple(
-        AttachVolume(volume.pool, volume.place, volume.generation, instance.id, next(names))
-        for volume in wanted
-        if volume.attachment is None or volume.attachment.state is not AttachmentState.ATTACHED
+        AttachVolume(
+            volume.pool, volume.place, volume.generation, instance.id, next(names), needed=volume.id not in condemned
+        )
+        for volume in _fitting(asked, volumes, instance, attachments(instance_type))
     )
 
 
@@ -224,9 +237,31 @@ def _next_generation(volumes: Iterable[Volume], place: Place) -> int:
     return 1 + max((volume.generation for volume in volumes if volume.place == place), default=0)
 
 
-def _require_room(volumes: Sequence[Volume], instance_type: InstanceType) -> None:
-    sound = [volume for volume in volumes if volume.state is not VolumeState.ERROR]
-    require_attachable(len({volume.place for volume in volumes}), instance_type, volumes=len(sound))
+def _require_room(wanted: Sequence[Volume], instance_type: InstanceType) -> None:
+    require_attachable(len({volume.place for volume in wanted}), instance_type)
+
+
+def _fitting(asked: Sequence[Volume], volumes: Sequence[Volume], instance: Instance, most: int) -> list[Volume]:
+    """Those that find an attachment: what has one already, then the members of the pool, then what is to become one.
+
+    The member of a place is the oldest of its current volumes: a newer one is on its way in, or has just taken over.
+    """
+    oldest: dict[Place, Volume] = {}
+    for volume in sorted(current(volumes), key=lambda volume: volume.generation):
+        oldest.setdefault(volume.place, volume)
+    members = set(oldest.values())
+    hanging = {volume for volume in volumes if volume.attachment and volume.attachment.instance_id == instance.id}
+    ordered = sorted(asked, key=lambda volume: (volume not in hanging, volume not in members))
+    free = most - len(hanging.difference(asked))
+    fitting, left = ordered[: max(0, free)], ordered[max(0, free) :]
+    if outside := members.intersection(left):
+        strays = [volume for volume in volumes if volume in hanging - members]
+        raise Refused(
+            f"{_named(sorted(outside, key=lambda volume: volume.place))} finds no free attachment on {instance.id}, "
+            f"where volumes hang that the pool does not need: {_named(strays)}.",
+            hint="Detach those in EC2, then give the same command again.",
+        )
+    return [volume for volume in asked if volume in fitting]
 
 
 def _require_in_zone(volume: Volume, zone: str) -> None:

@@ -17,7 +17,7 @@ from ec2zfs.hosts.secret import Secret
 from ec2zfs.model.instance import InstanceType
 from ec2zfs.model.pool import PoolDesign, PoolStatus
 from ec2zfs.model.volume import Volume
-from ec2zfs.plan.attachment import require_attachable
+from ec2zfs.plan.attachment import RESERVED, require_attachable
 from ec2zfs.plan.foresight import blank, created, foreseen
 from ec2zfs.plan.pool import PoolAction
 from ec2zfs.plan.receiver import ReceiverAction
@@ -51,7 +51,7 @@ class CreationPreview:
 
 def plan_volumes(parts: CreationParts) -> tuple[CreateVolume, ...]:
     """The volumes still to be bought; `Refused`, before any is, when the pool would not fit on the receiver."""
-    require_attachable(parts.design.layout.volumes, parts.instance_type())
+    require_attachable(parts.design.layout.volumes, parts.instance_type(), reserve=RESERVED)
     return plan_creation(parts.wish, parts.fleet.volumes())
 
 

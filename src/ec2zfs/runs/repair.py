@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from ec2zfs.errors import PoolUnwell
 from ec2zfs.hosts.secret import Secret
@@ -25,7 +26,8 @@ def repair(
     `condemned` are ids of volumes to be replaced though ZFS may like them. Raises `PoolUnwell` when data is damaged
     that no redundancy can bring back, `Refused` as the plan does.
     """
-    with opened(parts, key, journal) as pool:
+    attaching = replace(parts, attach=partial(parts.attach, condemned=condemned))
+    with opened(attaching, key, journal) as pool:
         with journal.stage("repair") as stage:
             mender = Mender(want, caution, Mending(condemned=condemned))
             standing = pool.work(mender.plan)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from ec2zfs.errors import Refused, WrongPoolKey
 from ec2zfs.execute.members import Members
@@ -32,12 +33,19 @@ from ec2zfs.runs.stages import Journal
 from ec2zfs.tools.volume_keys import VolumeKeys
 
 
+class Attach(Protocol):
+    """Brings the pool's volumes to the receiver, as far as they are sound and find an attachment."""
+
+    def __call__(self, *, condemned: frozenset[str] = frozenset()) -> Sequence[Volume]:
+        """Attach what is not yet, and return what is; volumes of the ids `condemned` only if they can be."""
+        ...
+
+
 @dataclass(frozen=True)
 class UpkeepParts:
     """What work on the pool works with; `instance_type` is the configured one, `seat` the receiver's id and type.
 
-    `attach` brings the pool's volumes to the receiver, as far as they are sound, and returns them. `scrub_age`: how old
-    a clean scrub may be when volumes are replaced; `grace`: how long a replaced volume is kept.
+    `scrub_age`: how old a clean scrub may be when volumes are replaced; `grace`: how long a replaced volume is kept.
     """
 
     design: PoolDesign
@@ -46,7 +54,7 @@ class UpkeepParts:
     seat: Callable[[], tuple[str, InstanceType]]
     fleet: VolumeFleet
     receiver: Receiver
-    attach: Callable[[], Sequence[Volume]]
+    attach: Attach
     cloud_pool: Callable[[Host], CloudPool]
     members: Callable[[Host], Members]
     scrub_age: timedelta
@@ -71,17 +79,18 @@ class OpenPool:
         return self._pool.status()
 
     def observe(self) -> Standing:
-        """Everything as it stands now: one question to EC2, and one look at the receiver, or two."""
+        """Everything as it stands now: one question to EC2 and one look at the receiver; two where a volume is new."""
         volumes = tuple(self.parts.fleet.volumes())
         standing = Standing(
             design=self.parts.design,
             volumes=volumes,
-            view=self._pool.observe(()),
+            view=self._pool.look(),
             instance=self._instance,
             spare_attachments=self._spare_attachments(),
             now=self._now(),
         )
-        new = [each for each in standing.current if standing.attached(each) and standing.member(each) is None]
+        closed = [each for each in standing.current if each.mapping not in standing.view.mappings]
+        new = [each for each in closed if standing.attached(each) and standing.member(each) is None]
         return standing.seeing(self._pool.observe(new)) if new else standing
 
     def carry_out(self, step: Step) -> None:
@@ -89,7 +98,7 @@ class OpenPool:
         for family in _families(step):
             first = family[0]
             if isinstance(first, AwaitScan):
-                await_scan(lambda: self._pool.look(detail=True), first.function, self.parts.progress)
+                await_scan(self._pool.look, first.function, self.parts.progress)
             elif isinstance(first, VolumeAction):
                 for action in family:
                     self.parts.progress.say(str(action))

@@ -87,7 +87,7 @@ class Backup:
         parts = controller.parts()
         for name, part in (("site", parts.site), ("receiver", parts.upkeep.receiver), ("fleet", parts.upkeep.fleet)):
             self.monkeypatch.setattr(Session, name, part)
-        self.monkeypatch.setattr(Session, "attached_volumes", lambda _session, **_degraded: parts.upkeep.attach())
+        self.monkeypatch.setattr(Session, "attached_volumes", lambda _session, **_given: parts.upkeep.attach())
         self.monkeypatch.setattr(Session, "seat", lambda _session: parts.upkeep.seat())
         self.monkeypatch.setattr(Session, "configured_type", lambda _session: parts.upkeep.instance_type())
         self.monkeypatch.setattr(Session, "replicator", lambda _session, host: parts.replicator(host))

@@ -116,7 +116,7 @@ BAD: dict[str, tuple[Callable[[Backup], object], int, str, str]] = {
         UNTOUCHED,
     ),
     "a type that does not take the volumes": (
-        lambda backup: setattr(backup.day, "type", replace(backup.day.type, attachments=4)),
+        lambda backup: setattr(backup.day, "type", replace(backup.day.type, attachments=3)),
         9,
         r"A pool of 2 volumes does not fit on a m7g.medium: it takes 1\. .*\(receiver.instance_type\)",
         UNTOUCHED,

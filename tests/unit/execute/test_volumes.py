@@ -19,6 +19,7 @@ from ec2zfs.model.layout import Layout, Redundancy
 from ec2zfs.model.volume import AttachmentState, Retirement, Schedule, Volume, VolumeState
 from ec2zfs.plan.volumes import (
     AttachVolume,
+    CreateVolume,
     DetachVolume,
     ModifyVolume,
     RetireVolume,
@@ -208,6 +209,40 @@ def test_an_attachment_that_hangs_again_is_a_failure_and_the_others_stay(cloud: 
     states = {volume.id: volume.attachment and volume.attachment.state for volume in fleet.volumes()}
     assert states == {first.id: AttachmentState.ATTACHING, second.id: AttachmentState.ATTACHED}
     assert len(fleet.attached(instance(), instance_type())) == 2
+
+
+def test_one_that_is_to_be_replaced_may_hang(cloud: FakeVolumes, said: Said) -> None:
+    first, second = standing(cloud)
+    cloud.hang_attach(first.id, times=2)
+    fleet = VolumeFleet(cloud, said, limits=QUICK)
+    attached = fleet.attached(instance(), instance_type(), accept_degraded=True, condemned=frozenset({first.id}))
+    assert [volume.id for volume in attached] == [second.id]
+    assert said.lines[1:] == [f"v1s1 ({first.id}) hangs in attaching again, and is done without: it is to be replaced."]
+
+
+def test_an_attachment_that_never_came_about_is_ended_by_force(cloud: FakeVolumes) -> None:
+    class Strict(FakeVolumes):
+        def detach(self, volume: Volume, *, force: bool = False) -> None:
+            forced.append((volume.id, force))
+            super().detach(volume, force=force)
+
+    forced: list[tuple[str, bool]] = []
+    strict = Strict("cloud", {INSTANCE: ZONE})
+    first, second = standing(strict)
+    strict.attach(second, INSTANCE, "/dev/sdg")
+    strict.volumes()
+    strict.hang_attach(first.id)
+    strict.attach(first, INSTANCE, "/dev/sdf")
+    VolumeFleet(strict, limits=QUICK).carry_out(plan_detachment(strict.paid))
+    assert sorted(forced) == [(first.id, True), (second.id, False)]
+
+
+def test_what_does_not_fit_is_left_out(cloud: FakeVolumes) -> None:
+    first, second = standing(cloud)
+    fleet = VolumeFleet(cloud, limits=QUICK)
+    fleet.carry_out([CreateVolume("cloud", first.place, 2, 1, "gp3", ZONE)])
+    attached = fleet.attached(instance(), instance_type(3))
+    assert [volume.id for volume in attached] == [first.id, second.id]
 
 
 def test_calls_for_an_attachment_that_hangs(cloud: FakeVolumes) -> None:

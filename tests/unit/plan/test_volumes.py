@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +11,7 @@ from tests.fakes.pools import INSTANCE, PAIR, SIX, ZONE, instance, instance_type
 from ec2zfs.errors import Refused
 from ec2zfs.model.layout import Layout, Redundancy
 from ec2zfs.model.volume import Attachment, AttachmentState, Retirement, Schedule, Volume, VolumeState
-from ec2zfs.plan.attachment import DEVICE_NAMES, attachments, usable_attachments
+from ec2zfs.plan.attachment import DEVICE_NAMES, RESERVED, attachments, require_attachable
 from ec2zfs.plan.volumes import (
     ModifyVolume,
     RetireVolume,
@@ -25,6 +26,7 @@ from ec2zfs.plan.volumes import (
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 KEPT = Retirement(NOON)
 ELSEWHERE = Attachment("i-0fedcba9876543210", "/dev/sdf", AttachmentState.ATTACHED)
+ATTACHING = Attachment(INSTANCE, "/dev/sdg", AttachmentState.ATTACHING)
 
 
 @pytest.mark.parametrize(
@@ -134,38 +136,81 @@ def test_sixty_three_names_are_enough_for_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attachments", "shared", "usable"),
+    ("told", "shared", "most"),
     [
-        (28, True, 25),  # root, interface, one in reserve
-        (32, False, 30),
-        (48, False, 46),
-        (128, False, 62),  # as many as there are names, one in reserve
+        (28, True, 26),  # root, interface
+        (32, False, 31),
+        (48, False, 47),
+        (128, False, 63),  # as many as there are names
         (1, True, 0),
     ],
 )
-def test_usable_attachments(attachments: int, shared: bool, usable: int) -> None:
-    assert usable_attachments(instance_type(attachments, shared=shared)) == usable
+def test_attachments(told: int, shared: bool, most: int) -> None:
+    assert attachments(instance_type(told, shared=shared)) == most
 
 
-def test_a_layout_beyond_the_attachment_limit_is_refused() -> None:
-    forty = volumes(Layout(Redundancy.RAIDZ1, 5, 8, 1))
-    with pytest.raises(Refused, match=r"pool of 40 volumes does not fit on a m7i.large: it takes 30"):
-        plan_attachment(forty, instance(), instance_type(32))
-    assert len(plan_attachment(forty, instance(), instance_type(48))) == 40
+FORTY = volumes(Layout(Redundancy.RAIDZ1, 5, 8, 1))
+
+
+def test_a_pool_that_is_made_leaves_one_attachment_and_one_that_exists_need_not() -> None:
+    require_attachable(40, instance_type(41))
+    require_attachable(40, instance_type(42), reserve=RESERVED)
+    with pytest.raises(
+        Refused, match=r"40 volumes does not fit .*: it takes 39\. .* and one is kept for a replacement\."
+    ):
+        require_attachable(40, instance_type(41), reserve=RESERVED)
+    with pytest.raises(Refused, match=r"40 volumes does not fit .*: it takes 39\. .* some are the machine's own\."):
+        require_attachable(40, instance_type(40))
+
+
+def test_a_pool_that_exists_takes_the_last_attachment() -> None:
+    assert len(plan_attachment(FORTY, instance(), instance_type(41))) == 40
+    with pytest.raises(Refused, match=r"pool of 40 volumes does not fit on a m7i.large: it takes 39"):
+        plan_attachment(FORTY, instance(), instance_type(40))
 
 
 LOST = volume("v1s1", state=VolumeState.ERROR)
-REPLACED = [*volumes(PAIR, attached="attached"), volume("v1s1", 2)]
+TWO = volumes(PAIR)
+THERE = volumes(PAIR, attached="attached")
+NEW = [volume("v1s1", 2), volume("v1s2", 2)]
+HANGING = replace(volume("v9s9", attached="attached"), retirement=KEPT)
 
 
-def test_two_volumes_of_one_place_take_the_reserve() -> None:
-    kind = instance_type(5, shared=True)
-    assert (usable_attachments(kind), attachments(kind)) == (2, 3)
-    [action] = plan_attachment(REPLACED, instance(), kind)
-    assert (str(action.place), action.generation) == ("v1s1", 2)
-    with pytest.raises(Refused, match=r"4 volumes stand in the pool's 2 places, .* a m7i.large takes 3"):
-        plan_attachment([*REPLACED, volume("v1s2", 2)], instance(), kind)
-    assert len(plan_attachment([*REPLACED, volume("v1s2", 2, retirement=KEPT)], instance(), kind)) == 1
+@pytest.mark.parametrize(
+    ("standing", "room", "attached"),
+    [
+        # Members are the oldest of their places, and come first.
+        ([*TWO, *NEW], 2, "v1s1-g1 v1s2-g1"),
+        ([*TWO, *NEW], 3, "v1s1-g1 v1s2-g1 v1s1-g2"),
+        ([*TWO, *NEW], 4, "v1s1-g1 v1s2-g1 v1s1-g2 v1s2-g2"),
+        ([*THERE, *NEW], 2, ""),
+        ([*THERE, *NEW], 3, "v1s1-g2"),
+        # One that left early, or that EC2 gave up, takes no attachment, unless it hangs there still.
+        ([replace(TWO[0], retirement=Retirement()), TWO[1], *NEW], 2, "v1s2-g1 v1s1-g2"),
+        ([LOST, TWO[1], *NEW], 2, "v1s2-g1 v1s1-g2"),
+        ([replace(THERE[0], state=VolumeState.ERROR), TWO[1], *NEW], 2, "v1s2-g1"),
+        ([replace(THERE[0], state=VolumeState.ERROR), TWO[1], *NEW], 3, "v1s2-g1 v1s1-g2"),
+        ([*TWO, *NEW, HANGING], 3, "v1s1-g1 v1s2-g1"),
+        # What is being attached has its attachment.
+        ([*TWO, replace(NEW[0], attachment=ATTACHING)], 3, "v1s1-g1 v1s2-g1 v1s1-g2"),
+        ([TWO[0], replace(THERE[1], attachment=ATTACHING), *NEW], 2, "v1s1-g1 v1s2-g1"),
+    ],
+)
+def test_members_are_attached_first_and_newcomers_as_far_as_they_fit(
+    standing: list[Volume], room: int, attached: str
+) -> None:
+    plan = plan_attachment(standing, instance(), instance_type(room + 1), accept_degraded=True)
+    assert sorted(f"{action.place}-g{action.generation}" for action in plan) == sorted(attached.split())
+
+
+def test_a_member_that_finds_no_attachment_is_told_with_what_hangs_there_in_its_stead() -> None:
+    with pytest.raises(Refused, match=r"v1s2 \(.*\) finds? no free attachment .* not need: v9s9 \(.*\)\. Detach"):
+        plan_attachment([*TWO, HANGING], instance(), instance_type(3))
+
+
+def test_what_is_to_be_replaced_is_attached_if_it_can_be() -> None:
+    plan = plan_attachment(TWO, instance(), instance_type(), condemned=frozenset({TWO[0].id}))
+    assert [(str(action.place), action.needed) for action in plan] == [("v1s1", False), ("v1s2", True)]
 
 
 def test_what_is_only_kept_is_not_attached_again() -> None:
@@ -186,26 +231,24 @@ def test_what_ec2_gave_up_is_left_out_when_less_redundancy_is_accepted() -> None
     [
         ([volume("v1s1", zone="eu-central-1b")], "are in eu-central-1b, not in eu-central-1a"),
         ([volume(f"v1s{slot}") for slot in range(1, 4)], "A pool of 3 volumes does not fit on a m7i.large: it takes 2"),
-        ([*REPLACED, volume("v1s2", 2)], "4 volumes stand in the pool's 2 places"),
     ],
 )
 def test_volumes_that_no_receiver_of_the_type_could_have_are_refused(standing: list[Volume], words: str) -> None:
     with pytest.raises(Refused, match=words):
-        require_usable(standing, ZONE, instance_type(5, shared=True))
+        require_usable(standing, ZONE, instance_type(4, shared=True))
 
 
 @pytest.mark.parametrize(
     "standing",
     [
         [LOST, volume("v1s2")],
-        [LOST, *REPLACED[1:], volume("v1s2", 2)],
-        REPLACED,
-        [*volumes(PAIR), volume("v2s1", retirement=KEPT, zone="eu-central-1b"), volume("v2s2", retirement=KEPT)],
+        [*TWO, *NEW],
+        [*TWO, volume("v2s1", retirement=KEPT, zone="eu-central-1b"), volume("v2s2", retirement=KEPT)],
         [volume("v1s1", schedule=Schedule(2, NOON))],
     ],
 )
 def test_others_are_not(standing: list[Volume]) -> None:
-    require_usable(standing, ZONE, instance_type(5, shared=True))
+    require_usable(standing, ZONE, instance_type(4, shared=True))
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ REFUSED: dict[str, tuple[Change, type[Ec2zfsError], str]] = {
         "The volumes of pool cloud are in eu-central-1a, not in eu-central-1b: v1s1",
     ),
     "a type that does not take the volumes": (
-        lambda day: setattr(day, "type", replace(day.type, attachments=4)),
+        lambda day: setattr(day, "type", replace(day.type, attachments=3)),
         Refused,
         "A pool of 2 volumes does not fit on a m7g.medium: it takes 1",
     ),

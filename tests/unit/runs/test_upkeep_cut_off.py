@@ -13,14 +13,20 @@ from functools import partial
 import pytest
 from tests.fakes.day import POOL_KEY, Controller, Cut, Day
 from tests.fakes.fuse import Killed, Moment
-from tests.fakes.pools import PAIR, ZONE
-from tests.unit.runs.days import machine_of, runs_of
+from tests.fakes.pools import PAIR, SIX, ZONE
+from tests.unit.runs.days import FIRST_DAY, machine_of, require_complete, runs_of
 
+from ec2zfs.errors import CloudError, PoolUnwell, Refused
 from ec2zfs.execute import scans
+from ec2zfs.model.instance import Market
+from ec2zfs.model.layout import Place
+from ec2zfs.model.pool import PoolStatus
+from ec2zfs.model.volume import Volume
 from ec2zfs.plan.growth import Strategy
 from ec2zfs.plan.replacement import Caution, Want
-from ec2zfs.plan.volumes import current
+from ec2zfs.plan.volumes import CreateVolume, current
 from ec2zfs.runs.growth import Growth, grow
+from ec2zfs.runs.repair import repair
 
 WANT = Want(2, "gp3", ZONE)
 CAREFUL = Caution(timedelta(days=7))
@@ -32,10 +38,10 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ec2zfs.runs.upkeep.await_scan", quick)
 
 
-def grown(way: Strategy, controller: Controller) -> Growth:
+def grown(way: Strategy, controller: Controller, caution: Caution = CAREFUL) -> Growth:
     """What the operator types; like a session it ends with leaving the receiver."""
     try:
-        return grow(controller.upkeep(), WANT, way, CAREFUL, POOL_KEY, controller.journal)
+        return grow(controller.upkeep(), WANT, way, caution, POOL_KEY, controller.journal)
     finally:
         controller.receiver.leave()
 
@@ -45,8 +51,9 @@ def require_grown(day: Day, way: Strategy) -> None:
     volumes, kept = current(day.volumes.paid), [each for each in day.volumes.paid if each.retirement]
     assert {(each.size_gib, each.type) for each in volumes} == {(2, "gp3")}
     assert sorted(machine_of(day).members) == sorted(each.mapping for each in volumes)
-    bought = PAIR.volumes if way is Strategy.REPLACEMENT else 0
-    assert day.volumes.made == PAIR.volumes + bought == len(day.volumes.paid)
+    places = day.design.layout.volumes
+    bought = places if way is Strategy.REPLACEMENT else 0
+    assert day.volumes.made == places + bought == len(day.volumes.paid)
     assert [each.retirement is not None and each.retirement.since is not None for each in kept] == [True] * bought
     assert all(each.attachment is None for each in kept)
 
@@ -65,6 +72,118 @@ def test_killed_at_any_call_and_given_again_it_finishes(way: Strategy, off: bool
         assert (day.machine.imported == []) or not off
         tried += 1
     assert tried > 40
+
+
+BOLD = replace(CAREFUL, accept_degraded=True)
+
+
+@pytest.fixture(params=[PAIR], ids=str)
+def full(request: pytest.FixtureRequest) -> Day:
+    """The pool's volumes take all attachments that the receiver has."""
+    day = Day(layout=request.param)
+    day.volumes.limit = day.design.layout.volumes
+    day.type = replace(day.type, attachments=day.volumes.limit + 2)
+    return day
+
+
+def test_a_pool_that_just_fits_is_backed_up(full: Day) -> None:
+    Controller(full).back_up(FIRST_DAY)
+    require_complete(full)
+
+
+@pytest.mark.parametrize("full", [PAIR, SIX], ids=str, indirect=True)
+def test_on_a_pool_that_just_fits_no_volume_leaves_early_unless_that_is_accepted(full: Day) -> None:
+    before = list(full.volumes.paid)
+    with pytest.raises(Refused, match=r"v1s1 would have to leave .* Nothing was changed\. .*\(--accept-degraded\)"):
+        grown(Strategy.REPLACEMENT, Controller(full))
+    assert full.volumes.paid == before
+    grown(Strategy.REPLACEMENT, Controller(full), BOLD)
+    require_grown(full, Strategy.REPLACEMENT)
+
+
+@pytest.mark.parametrize("between", ["nothing", "switched off", "a daily run", "a repair"])
+def test_on_a_pool_that_just_fits_it_may_be_killed_at_any_call_too(full: Day, between: str) -> None:
+    tried = 0
+    work = partial(grown, Strategy.REPLACEMENT, caution=BOLD)
+    for day, dying in runs_of(full, partial(Cut, moment=Moment.AFTER), work=work):
+        with pytest.raises(Killed):
+            work(dying)
+        happened(day, between)
+        work(Controller(day))
+        require_grown(day, Strategy.REPLACEMENT)
+        tried += 1
+    assert tried > 60
+
+
+def happened(day: Day, between: str) -> None:
+    match between:
+        case "switched off":
+            day.dead_man_fires()
+        case "a daily run":
+            try:
+                Controller(day).back_up(FIRST_DAY)
+            except PoolUnwell:
+                assert machine_of(day).zfs.health == "DEGRADED"
+            assert day.copied() == day.histories()
+        case "a repair":
+            controller = Controller(day)
+            repair(controller.upkeep(), WANT, BOLD, frozenset(), POOL_KEY, controller.journal)
+            controller.receiver.leave()
+            assert machine_of(day).zfs.health == "ONLINE"
+
+
+def test_more_volumes_than_attachments_are_no_obstacle_to_the_daily_run(full: Day) -> None:
+    """A newcomer was bought, and the old one hangs there still."""
+    Controller(full).fleet.carry_out([CreateVolume("cloud", Place(1, 1), 2, 2, "gp3", ZONE)])
+
+    Controller(full).back_up(FIRST_DAY)
+
+    assert full.copied() == full.histories()
+    assert machine_of(full).zfs.health == "ONLINE"
+
+
+def test_a_volume_that_hangs_in_attaching_is_replaced_without_it() -> None:
+    day = Day(Market.SPOT)
+    bad = day.volumes.paid[0]
+    day.volumes.hang_attach(bad.id, times=99)
+    with pytest.raises(CloudError, match=rf"hangs in attaching, .*`ec2zfs pool repair --replace {bad.id}`"):
+        Controller(day).back_up(FIRST_DAY)
+
+    assert replaced(day, bad).healthy
+
+    assert machine_of(day).members == ("cloud-v1s1-g2", "cloud-v1s2-g1")
+    assert [each.attachment for each in day.volumes.paid if each.id == bad.id] == [None]
+
+
+def test_a_volume_that_can_be_attached_serves_until_its_successor_has_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    day = Day(Market.SPOT)
+    zfs, imported = machine_of(day).zfs, list[set[str]]()
+    load = zfs.load
+
+    def noted(usable: set[str]) -> None:
+        imported.append(usable)
+        load(usable)
+
+    monkeypatch.setattr(zfs, "load", noted)
+
+    assert replaced(day, day.volumes.paid[0]).healthy
+
+    assert imported == [{"cloud-v1s1-g1", "cloud-v1s2-g1"}]
+
+
+def replaced(day: Day, volume: Volume) -> PoolStatus:
+    controller = Controller(day)
+    try:
+        return repair(
+            controller.upkeep(),
+            replace(WANT, size_gib=1),
+            CAREFUL,
+            frozenset({volume.id}),
+            POOL_KEY,
+            controller.journal,
+        )
+    finally:
+        controller.receiver.leave()
 
 
 def test_what_was_replaced_is_deleted_by_the_daily_run_after_its_grace_time_and_not_before() -> None:
