@@ -67,14 +67,14 @@ def well(standing: Standing) -> bool:
     return standing.pool.healthy and not standing.pool.resilvering
 
 
-def plan_attachments(standing: Standing, volumes: Sequence[Volume]) -> tuple[AttachVolume, ...]:
-    """What attaches those that do not hang on the receiver yet."""
+def plan_attachments(standing: Standing, volumes: Sequence[Volume | CreateVolume]) -> tuple[AttachVolume, ...]:
+    """What attaches those that do not hang on the receiver yet; also volumes that the same step creates."""
     bonds = [volume.attachment for volume in standing.volumes if volume.attachment]
     names = device_names({bond.device for bond in bonds if bond.instance_id == standing.instance})
     return tuple(
-        AttachVolume(volume.pool, volume.place, volume.generation, standing.instance, next(names))
-        for volume in volumes
-        if not standing.attached(volume)
+        AttachVolume(each.pool, each.place, each.generation, standing.instance, next(names))
+        for each in volumes
+        if isinstance(each, CreateVolume) or not standing.attached(each)
     )
 
 

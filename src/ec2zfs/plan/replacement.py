@@ -17,7 +17,7 @@ from ec2zfs.model.pool import DeviceState, Member, Vdev
 from ec2zfs.model.scan import ScanFunction, ScanState
 from ec2zfs.model.standing import Standing
 from ec2zfs.model.volume import Volume
-from ec2zfs.plan.readying import departure, device_path, newcomer, plan_readying, well
+from ec2zfs.plan.readying import departure, device_path, newcomer, plan_attachments, plan_readying, well
 from ec2zfs.plan.upkeep import AwaitScan, NoteScrub, OfflineMember, ReplaceMember, StartScan, Step
 from ec2zfs.plan.volumes import CreateVolume, RetireVolume
 
@@ -233,7 +233,8 @@ def _require_clean(standing: Standing) -> None:
 
 def _creation(standing: Standing, orders: Sequence[CreateVolume]) -> Step:
     """The new volumes come first, so that a quota that is exhausted leaves the pool as it was."""
-    return tuple(each for each in orders if newcomer(standing, each.place) is None)
+    missing = tuple(each for each in orders if newcomer(standing, each.place) is None)
+    return (*missing, *(plan_attachments(standing, missing) if standing.spare_attachments > 0 else ()))
 
 
 def _make_room(standing: Standing, orders: Sequence[CreateVolume], caution: Caution) -> Step:

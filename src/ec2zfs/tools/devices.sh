@@ -214,8 +214,8 @@ tell_opened() {
         *,*) opened_stale=stale ;;
         *) [ "$2" = no ] || header "/dev/$opened_device" ;;
         esac
-        # shellcheck disable=SC2046 # the fields of a block device's statistics; the 7th counts sectors written
-        set -- "$1" "$2" $(cat "/sys/block/$opened_dm/size") $(cat "/sys/block/$opened_dm/stat")
+        # shellcheck disable=SC2046 # its sectors, and the fields of its statistics; the 7th counts sectors written
+        set -- "$1" "$2" $(cat "/sys/block/$opened_dm/size" "/sys/block/$opened_dm/stat")
         [ $# -ge 10 ] || continue
         echo "$opened_name $(($3 * 512)) $((${10} * 512)) $opened_stale ${slots:--}"
     done
@@ -229,12 +229,23 @@ tell_pool() {
     echo '%opened'
     tell_opened "$1" "$2"
     echo '%pools'
-    zpool list -H -p -o name,guid,size,allocated,free,health || return
-    imported "$1" || return 0
+    pools=$(zpool list -H -p -o name,guid,size,allocated,free,health) || return
+    echo "$pools"
+    among "$1" "$pools" || return 0
     echo '%status'
     zpool status -P -p "$1"
     echo '%vdevs'
     zpool list -H -P -p -v "$1"
     echo '%scrubbed'
-    [ "$(health "$1")" = SUSPENDED ] || zfs get -H -o value ec2zfs:scrubbed "$1"
+    [ "$pool_health" = SUSPENDED ] || zfs get -H -o value ec2zfs:scrubbed "$1"
+}
+
+# among POOL LISTING: find the pool in what zpool listed, and its health in $pool_health; fail when it is not there.
+among() {
+    while read -r among_name _ _ _ _ pool_health; do
+        [ "$among_name" = "$1" ] && return 0
+    done <<END
+$2
+END
+    return 1
 }

@@ -1,5 +1,6 @@
 # observe.sh POOL SECONDS ENCRYPTED SERIAL...: what the volumes hold, which mappings are open, which pools there are.
-# Reads only. SECONDS to wait for the volumes; ENCRYPTED yes or no: where the pool's members are to be found.
+# Reads only. SECONDS to wait for the volumes; ENCRYPTED yes or no: where the members of a pool that is not imported are
+# to be found.
 need lsblk wipefs cmp dmsetup zpool zfs cryptsetup
 pool=$1 seconds=$2 encrypted=$3
 shift 3
@@ -18,6 +19,7 @@ for serial; do
 done
 
 tell_pool "$pool" no || exit
+among "$pool" "$pools" && exit 0
 
 echo '%importable'
 members=

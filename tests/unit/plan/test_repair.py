@@ -63,9 +63,9 @@ def kinds(step: Step) -> list[type]:
         (pulled(standing(), "v1s2"), [ReopenMember]),
         (detached(standing(), "v1s2"), [AttachVolume]),
         (failed(failed(standing(), "v1s2"), "v2s1"), [ReopenMember, ReopenMember]),
-        (vanished(standing(), "v1s2"), [CreateVolume]),
-        (vanished(standing(encrypted=False), "v1s2"), [CreateVolume]),
-        (broken(standing(), at(standing(), "v1s2")[1]), [CreateVolume]),
+        (vanished(standing(), "v1s2"), [CreateVolume, AttachVolume]),
+        (vanished(standing(encrypted=False), "v1s2"), [CreateVolume, AttachVolume]),
+        (broken(standing(), at(standing(), "v1s2")[1]), [CreateVolume, AttachVolume]),
         (counted(standing(), "v1s2"), [ClearErrors, StartScan, AwaitScan]),
     ],
 )
@@ -78,7 +78,8 @@ def test_a_member_that_was_brought_back_in_vain_is_replaced() -> None:
     tried = frozenset({at(stands, "v1s2")[1].id})
 
     assert [str(action) for action in plan(stands, tried=tried)] == [
-        "create volume cloud-v1s2-g2: 1 GiB gp3 in eu-central-1a"
+        "create volume cloud-v1s2-g2: 1 GiB gp3 in eu-central-1a",
+        "attach volume cloud-v1s2-g2 to i-0123456789abcdef0 as /dev/sdl",
     ]
 
 
