@@ -64,6 +64,11 @@ class FakeVolumes:
         """Every volume that exists, listed yet or not, without letting time pass. What the operator pays for."""
         return sorted((stored.volume for stored in self._all.values()), key=_order)
 
+    def of_serial(self, serial: str) -> Volume | None:
+        """The volume that a machine sees under this number (fact 8), without letting time pass."""
+        stored = self._all.get(serial.replace("vol", "vol-", 1))
+        return stored.volume if stored else None
+
     @property
     def made(self) -> int:
         """Volumes that were ever made, deleted ones too."""

@@ -16,7 +16,7 @@ from tests.fakes.small_zfs import MAPPER, SmallZfs, ZfsRefused
 from ec2zfs.errors import CommandFailed
 from ec2zfs.hosts.host import Command, Result
 from ec2zfs.model.layout import GIB, Redundancy
-from ec2zfs.model.volume import AttachmentState, Volume, VolumeState
+from ec2zfs.model.volume import Volume, VolumeState
 from ec2zfs.tools.scripts import script
 
 ABSENT, WRONG_KEY, NOT_FORMATTABLE, NOT_OPENABLE, NOT_IMPORTED = range(41, 46)
@@ -113,8 +113,8 @@ class PoolMachine:
 
     def _volume(self, serial: str) -> Volume | None:
         """The volume of a serial, while it is attached."""
-        bonds = ((volume, volume.attachment) for volume in self.volumes.paid if volume.serial == serial)
-        return next((each for each, bond in bonds if bond and bond.state is AttachmentState.ATTACHED), None)
+        volume = self.volumes.of_serial(serial)
+        return volume if volume and volume.attached else None
 
     def _readable(self, serial: str) -> bool:
         volume = self._volume(serial)
@@ -128,8 +128,9 @@ class PoolMachine:
         """What the kernel and ZFS notice of volumes that are gone."""
         gone = {name for name, serial in self.open.items() if self._volume(serial) is None}
         self.stale |= gone
+        usable = self._usable() if self.up else set()
         for leaf in self.zfs.leaves if self.up else ():
-            if leaf.state == "ONLINE" and leaf.name not in self._usable():
+            if leaf.state == "ONLINE" and leaf.name not in usable:
                 self.fail(leaf.name, self.lost if leaf.name in self.stale else "FAULTED")
 
     def _observe(self, words: Sequence[str]) -> Iterator[str]:
