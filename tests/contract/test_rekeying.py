@@ -7,52 +7,19 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.contract.disk_files import FilesHost, formatted, run
 from tests.fakes.key_slots import NEW, OLD, THIRD, two_keys
 from tests.fakes.pools import volume
 
 from ec2zfs.errors import CommandFailed, Refused, WrongPoolKey
 from ec2zfs.execute.rekeying import carry_out, key_slots
-from ec2zfs.hosts.host import Command, Result
-from ec2zfs.hosts.local import LocalHost
-from ec2zfs.hosts.secret import Secret
-from ec2zfs.model.volume import Volume
 from ec2zfs.plan.rekeying import AddNewKey, AddOldKey, KeySlots, RemoveOldKey, plan_rekeying
 from ec2zfs.tools import volume_keys
-from ec2zfs.tools.scripts import script
 from ec2zfs.tools.volume_keys import VolumeKeys
 
 pytestmark = pytest.mark.skipif(shutil.which("cryptsetup") is None, reason="cryptsetup is not installed here")
 
-FORMAT = (
-    "cryptsetup luksFormat --batch-mode --type luks2 --sector-size 4096 --cipher aes-xts-plain64 --key-size 512 "
-    "--pbkdf pbkdf2 --pbkdf-force-iterations 1000 --subsystem ec2zfs --key-file=- --keyfile-size=64"
-)
-FILES = """
-lsblk() { :; }
-look() { :; }
-device() { path=$FILES/$1; [ -e "$path" ]; }
-"""
-"""Disks that are files: laid over what devices.sh says of disks."""
-
 ONE, TWO = volume("v1s1"), volume("v1s2")
-
-
-class FilesHost:
-    """This machine, on which the disks are files of a directory, each named by its serial."""
-
-    name = "this machine"
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def run(self, command: Command) -> Result:
-        """As `Host.run`, without the lock."""
-        start = command.argv.index("sh")
-        shell, option, text, *arguments = command.argv[start:]
-        assert text == script("rekey")
-        head, _, body = text.partition("# rekey.sh POOL")
-        argv = ("env", f"FILES={self._directory}", shell, option, f"{head}{FILES}#{body}", *arguments)
-        return LocalHost().run(Command(argv, command.stdin, accept=command.accept))
 
 
 @pytest.fixture
@@ -61,19 +28,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FilesHost:
     monkeypatch.setattr(volume_keys, "_COST", 2)
     for each in (ONE, TWO):
         formatted(tmp_path, each, OLD)
-    return FilesHost(tmp_path)
-
-
-def formatted(directory: Path, each: Volume, key: Secret) -> None:
-    path = directory / each.serial
-    with path.open("wb") as file:
-        file.truncate(20 * 2**20)
-    run([*FORMAT.split(), "--label", each.mapping, str(path)], VolumeKeys(key, "cloud").key(each.mapping))
-
-
-def run(argv: list[str], key: Secret | None = None) -> str:
-    given = key.reveal() if key else b""
-    return subprocess.run(argv, input=given, capture_output=True, check=True).stdout.decode()
+    return FilesHost(tmp_path, "rekey")
 
 
 def slots(host: FilesHost) -> list[tuple[int | None, int | None]]:

@@ -19,7 +19,7 @@ from ec2zfs.model.layout import GIB, Redundancy
 from ec2zfs.model.volume import Volume, VolumeState
 from ec2zfs.tools.scripts import script
 
-ABSENT, WRONG_KEY, NOT_FORMATTABLE, NOT_OPENABLE, NOT_IMPORTED = range(41, 46)
+ABSENT, WRONG_KEY, NOT_FORMATTABLE, NOT_OPENABLE, NOT_IMPORTED, DEGRADED = range(41, 47)
 FAILED = 1
 _KINDS = frozenset(Redundancy)
 
@@ -89,14 +89,15 @@ class PoolMachine:
         name = name.removeprefix("ec2zfs-")
         assert (shell, option, text, pool) == ("sh", "-c", script(name), "cloud"), command.argv
         self._notice()
+        said, status, message = bytearray(), 0, ""
         try:
-            said = list(self._script(name, words, command))
+            for line in self._script(name, words, command):
+                said += f"{line}\n".encode()
         except (_GiveUp, ZfsRefused) as failure:
             status, message = failure.args if isinstance(failure, _GiveUp) else (FAILED, str(failure))
             if status not in command.accept:
                 raise CommandFailed("receiver", command.argv, status, message) from failure
-            return Result(status, b"", message.encode())
-        return Result(0, "".join(f"{line}\n" for line in said).encode(), b"")
+        return Result(status, bytes(said), message.encode())
 
     def _script(self, name: str, words: Sequence[str], command: Command) -> Iterable[str]:
         match name:
@@ -193,38 +194,51 @@ class PoolMachine:
         self.open, self.sizes, self.stale = {}, {}, set()
         return ()
 
-    def _open(self, words: Sequence[str], keys: bytes) -> Sequence[str]:
-        hostid, importing, _target, absent, _seconds, *steps = words
+    def _open(self, words: Sequence[str], keys: bytes) -> Iterator[str]:
+        hostid, importing, _target, lacking, _seconds, *steps = words
         opened: list[str] = []
+        told: list[str] = []
         try:
             for number, (verb, serial, mapping) in enumerate(_threes(steps)):
-                if self._passed_over(verb, serial, mapping, skip=absent == "skip"):
-                    continue
-                self._ready(verb, serial, mapping, keys[64 * number : 64 * number + 64])
-                if verb in ("open", "try") and mapping not in self.open:
+                why = self._left_out(verb, serial, mapping, keys[64 * number : 64 * number + 64], lacking)
+                told.append(why)
+                if why and verb != "prove":
+                    yield f"{mapping} {why}"
+                elif not why and verb in ("open", "try", "offer") and mapping not in self.open:
                     self._map(mapping, serial)
                     opened.append(mapping)
+            self._require_a_fit(told, steps)
             if importing != "no" and not self.up:
-                self._import(hostid, force=importing == "force")
+                self._import(hostid, force=importing == "force", lacking=lacking)
         except _GiveUp:
             for mapping in opened:
                 self._unmap(mapping)
             raise
-        return ()
 
-    def _passed_over(self, verb: str, serial: str, mapping: str, *, skip: bool) -> bool:
-        """Whether a step has nothing to do: the volume is not here, bears no header of ours, or its rest is in use."""
+    def _require_a_fit(self, told: Sequence[str], steps: Sequence[str]) -> None:
+        if "locked" in told and "" not in told:
+            raise _GiveUp(WRONG_KEY, steps[3 * told.index("locked") + 2])
+
+    def _left_out(self, verb: str, serial: str, mapping: str, key: bytes, lacking: str) -> str:
+        """Do a step, unless there is nothing to do, and say why."""
         if self._volume(serial) is None:
-            if not skip:
+            if lacking == "refuse":
                 raise _GiveUp(ABSENT, f"{mapping} ({serial})")
-            return True
-        if verb in ("prove", "try"):
-            ours = self._readable(serial) and self.headers.get(serial, ("",))[0] == mapping
-            if not ours or (verb == "try" and mapping in self.stale and self._in_use(mapping)):
-                return True
-        if verb in ("open", "try") and mapping in self.stale:
+            return "absent"
+        if verb in ("prove", "try", "offer"):
+            if not self._readable(serial) or self.headers.get(serial, ("",))[0] != mapping:
+                return "unmarked"
+            if verb != "prove" and mapping in self.stale and self._in_use(mapping):
+                return "stale"
+        if verb in ("open", "try", "offer") and mapping in self.stale:
             self._close(mapping, NOT_OPENABLE)
-        return False
+        try:
+            self._ready(verb, serial, mapping, key)
+        except _GiveUp as failure:
+            if verb == "offer" and failure.args[0] == WRONG_KEY:
+                return "locked"
+            raise
+        return ""
 
     def _ready(self, verb: str, serial: str, mapping: str, key: bytes) -> None:
         assert len(key) == 64, "one key for each step"
@@ -236,7 +250,9 @@ class PoolMachine:
         elif self.headers.get(serial) != (mapping, key):
             raise _GiveUp(WRONG_KEY, mapping)
 
-    def _import(self, hostid: str, *, force: bool) -> None:
+    def _import(self, hostid: str, *, force: bool, lacking: str) -> None:
+        if lacking == "refuse" and self.zfs.importable(self._usable()) and not self.zfs.whole(self._usable()):
+            raise _GiveUp(DEGRADED, "Pool cloud would be DEGRADED.")
         ours = self.exported or self.used_by == hostid or force
         if not ours or not self.zfs.importable(self._usable()):
             raise _GiveUp(NOT_IMPORTED, "Pool cloud was not imported.")

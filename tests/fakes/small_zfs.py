@@ -196,6 +196,10 @@ class SmallZfs:
         most = [vdev.spare + sum(not any(leaf.whole for leaf in slot) for slot in vdev.slots) for vdev in self.vdevs]
         return bool(self.vdevs) and all(gone <= bearable for gone, bearable in zip(lost, most, strict=True))
 
+    def whole(self, usable: set[str]) -> bool:
+        """Whether the pool would be imported with all of its members."""
+        return all(leaf.name in usable and leaf.state != "OFFLINE" for leaf in self.leaves)
+
     def load(self, usable: set[str]) -> None:
         """Import: what was away and is here again comes back, what is not here is known by its number."""
         for leaf in self.leaves:

@@ -488,8 +488,9 @@ zpool_import() {
         [ -n "$zpool_guids" ] || said 'no pools available to import' || return
         for guid in $zpool_guids; do
             read -r zpool_name <"$WORLD/pools/$guid/name"
-            printf '   pool: %s\n     id: %s\n  state: ONLINE\naction: The pool can be imported.\n config:\n\n' \
-                "$zpool_name" "$guid"
+            would_be_state
+            printf '   pool: %s\n     id: %s\n  state: %s\naction: The pool can be imported.\n config:\n\n' \
+                "$zpool_name" "$guid" "$zpool_state"
         done
         return
     fi
@@ -519,6 +520,21 @@ zpool_import() {
         return
     done
     said "cannot import '$6': no such pool available"
+}
+
+# would_be_state: what the pool would be, in $zpool_state: an import tries again what ZFS gave up, but not what was taken
+# offline
+would_be_state() {
+    zpool_state=ONLINE
+    while read -r state_leaf; do
+        case $state_leaf in
+        /* | +/*) state "${state_leaf#+}" ;;
+        *) continue ;;
+        esac
+        case $state in
+        OFFLINE | UNAVAIL) zpool_state=DEGRADED ;;
+        esac
+    done <"$WORLD/pools/$guid/vdevs"
 }
 
 # forget_states: what ZFS gave up is tried again at an import; only what was taken offline stays so

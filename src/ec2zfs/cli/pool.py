@@ -57,7 +57,8 @@ def _unlock(arguments: argparse.Namespace) -> int:
         host = parts.receiver.reach()
         pool = parts.cloud_pool(host)
         with parts.receiver.dead_man(host):
-            volumes = parts.attached_volumes(accept_degraded=arguments.accept_degraded)
+            # Whether the pool can do without a volume that EC2 gave up is for ZFS to say.
+            volumes = parts.attached_volumes(accept_degraded=True)
             pool.unlock(key, volumes, accept_degraded=arguments.accept_degraded)
             show_pool(parts, pool.status(), volumes)
         minutes = parts.configuration.receiver.dead_man_minutes

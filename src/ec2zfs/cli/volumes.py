@@ -55,7 +55,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _attach(arguments: argparse.Namespace) -> int:
     from ec2zfs.cli.session import session
-    from ec2zfs.plan.volumes import plan_attachment
+    from ec2zfs.plan.volumes import current, plan_attachment
 
     with session(arguments) as parts:
         if arguments.dry_run:
@@ -63,7 +63,7 @@ def _attach(arguments: argparse.Namespace) -> int:
             _show_plan(parts, plan_attachment(parts.fleet.volumes(), receiver, parts.type_of(receiver)))
             return 0
         with parts.lock():
-            _show(parts, parts.attached_volumes())
+            _show(parts, current(parts.attached_volumes()))
     return 0
 
 

@@ -62,15 +62,15 @@ class CloudPool:
         """Open the volumes and import the pool in one execution; what is open already is fine.
 
         `key` is the pool key, None only for a pool without encryption. Volumes that have left the pool are left alone.
-        Raises `WrongPoolKey` before anything is opened, and `Refused` when volumes are missing and `accept_degraded` is
-        not given. If anything fails on the way, what this call opened is closed again.
+        Raises `WrongPoolKey` before anything is opened, and `Refused` when ZFS lacks a member that it knows and
+        `accept_degraded` is not given. If anything fails on the way, what this call opened is closed again.
         """
         actions = plan_unlocking(self._design, volumes, accept_degraded=accept_degraded)
         opened = tuple(usable(volumes))
         self._progress.say(f"Unlocking pool {self._design.name} on {self._host.name}: {len(opened)} volumes")
         force = _on_one_machine(opened, accept_degraded=accept_degraded)
-        opening = Opening(self._design, actions, opened, force=force, skip_absent=accept_degraded)
-        carry_out(self._host, opening, self._keys(key))
+        for left_out in carry_out(self._host, Opening(self._design, actions, opened, force=force), self._keys(key)):
+            self._progress.say(left_out)
 
     def lock(self) -> None:
         """Export the pool, close every mapping of it and verify that none is left, in one execution; twice is fine.

@@ -94,6 +94,7 @@ class VolumeFleet:
     ) -> list[Volume]:
         """The pool's current volumes that are attached to the instance, after those were that can be.
 
+        With them those are told that left the pool before their successors came, since `plan_unlocking` asks for them.
         `accept_degraded`: those that EC2 gave up are left out. `condemned`: ids of volumes that are to be replaced, and
         may hang in attaching. Raises `Refused` as `plan_attachment` does.
         """
@@ -103,7 +104,8 @@ class VolumeFleet:
         )
         volumes = self.carry_out(actions) if actions else volumes
         lost = broken(volumes)
-        return [volume for volume in current(volumes) if volume.attached and volume not in lost]
+        here = [volume for volume in current(volumes) if volume.attached and volume not in lost]
+        return [volume for volume in volumes if volume in here or volume.unproven]
 
     def _create(self, actions: Sequence[CreateVolume]) -> None:
         def create(action: CreateVolume) -> str:

@@ -90,6 +90,11 @@ class Volume:
         return self.attachment is not None and self.attachment.state is AttachmentState.ATTACHED
 
     @property
+    def unproven(self) -> bool:
+        """Whether it is only kept, and the pool was not seen healthy without it yet."""
+        return self.retirement is not None and self.retirement.since is None
+
+    @property
     def serial(self) -> str:
         """The serial number under which the guest sees the disk: the id without its dash (fact 8)."""
         return self.id.replace("-", "")

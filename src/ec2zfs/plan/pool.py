@@ -61,14 +61,17 @@ class FormatVolume:
 class OpenVolume:
     """Open a volume's LUKS2 layer as a mapping.
 
-    `if_ours`: a volume without a sound LUKS2 header of ours is passed over, since it is new yet, or dead.
+    `if_ours`: a volume without a sound LUKS2 header of ours is passed over, since it is new yet, or dead. `if_fits`: so
+    is one that the key does not open, since it is on its way into the pool, and was formatted under another.
     """
 
     volume: Volume
     if_ours: bool = False
+    if_fits: bool = False
 
     def __str__(self) -> str:
-        return f"open {self.volume.mapping} ({self.volume.id}){_condition(self.if_ours)}"
+        fits = " and the key fits" if self.if_fits else ""
+        return f"open {self.volume.mapping} ({self.volume.id}){_condition(self.if_ours)}{fits}"
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,13 @@ class CreatePool:
 class ImportPool:
     """Import the pool that is on the volumes already: the one of this GUID, or when it was not seen yet, of this name.
 
-    Only the pool's own volumes are searched, so a pool of the same name elsewhere is never met.
+    Only the pool's own volumes are searched, so a pool of the same name elsewhere is never met. `degraded`: it may lack
+    members that ZFS knows; else it is imported with all of them, or not at all.
     """
 
     name: str
     guid: int | None = None
+    degraded: bool = False
 
     def __str__(self) -> str:
         return f"import pool {self.name}" + (f" (GUID {self.guid})" if self.guid else "")
@@ -123,31 +128,26 @@ def plan_pool(design: PoolDesign, volumes: Sequence[Volume], view: ReceiverView)
 def plan_unlocking(
     design: PoolDesign, volumes: Sequence[Volume], *, accept_degraded: bool
 ) -> tuple[ProveKey | OpenVolume | ImportPool, ...]:
-    """What opens the pool. The key is tested on one volume; on all of them when any may be missing.
+    """What opens the pool: all volumes that bear our header, once the key was tested on each.
 
-    Nothing is looked at: what is open or imported already stays so when this is carried out. `volumes` may hold some
-    that are no use any more (`usable` are opened). A place may have two while one replaces the other. Raises `Refused`
-    when a place has none and `accept_degraded` is not given.
+    Nothing is looked at: what is open or imported already stays so when this is carried out. What a volume is to the
+    pool cannot be told from outside: it may be new yet, or be left over. So ZFS, which knows its members, says whether
+    it has all of them; with `accept_degraded` it need not. `volumes` may hold some that are no use any more (`usable`
+    are opened). Raises `Refused` when there is none.
     """
-    standing = usable(volumes)
-    missing = _missing(design, standing)
-    if not standing or (missing and not accept_degraded):
+    standing = sorted(usable(volumes), key=lambda volume: (volume.place, volume.generation))
+    if not standing:
         raise Refused(
-            f"Pool {design.name} has {design.layout.volumes} volumes; none is attached for {_list(missing)}.",
-            hint="Attach them (`ec2zfs volumes attach`), have them replaced (`ec2zfs pool repair`), or open the pool "
-            "with less redundancy (--accept-degraded)."
-            if standing
-            else "Create the pool first (`ec2zfs pool create`).",
+            f"No volume of pool {design.name} is attached to the receiver.",
+            hint="Create the pool first (`ec2zfs pool create`).",
         )
-    importing = ImportPool(design.name)
+    importing = ImportPool(design.name, degraded=accept_degraded)
     if not design.encrypted:
         return (importing,)
-    ordered = sorted(standing, key=lambda volume: (volume.place, volume.generation))
-    unsure = set(ordered) if accept_degraded else _on_their_way(volumes)
-    certain = [volume for volume in ordered if volume not in unsure]
-    tested = certain[:1] or ordered
-    tests = (ProveKey(volume, volume in unsure) for volume in tested)
-    return (*tests, *(OpenVolume(volume, volume in unsure) for volume in ordered), importing)
+    coming = _on_their_way(volumes)
+    tests = (ProveKey(volume, if_ours=True) for volume in standing if volume not in coming)
+    openings = (OpenVolume(volume, if_ours=True, if_fits=volume in coming) for volume in standing)
+    return (*tests, *openings, importing)
 
 
 def usable(volumes: Sequence[Volume]) -> list[Volume]:
@@ -156,19 +156,15 @@ def usable(volumes: Sequence[Volume]) -> list[Volume]:
 
 
 def _on_their_way(volumes: Sequence[Volume]) -> set[Volume]:
-    """The usable volumes that may not be formatted yet, since their place has another volume, or had one that left
-    before they came."""
+    """The usable volumes that may not be in the pool yet: an older one of their place is usable too, or left before
+    they came."""
     standing = usable(volumes)
-    early = [each.place for each in volumes if each.retirement and each.retirement.since is None]
-    places = [*(each.place for each in standing), *early]
-    return {volume for volume in standing if places.count(volume.place) > 1}
-
-
-def _missing(design: PoolDesign, standing: Sequence[Volume]) -> list[Place]:
-    """The places without a volume, but for those of vdevs that are yet to be added: after the last that has any."""
-    places = {volume.place for volume in standing}
-    last = max((place.vdev for place in places), default=design.layout.vdevs)
-    return [place for place in design.layout.places() if place not in places and place.vdev <= last]
+    before = [*standing, *(volume for volume in volumes if volume.unproven)]
+    return {
+        volume
+        for volume in standing
+        if any(each.place == volume.place and each.generation < volume.generation for each in before)
+    }
 
 
 def holding(volume: Volume, seen: SeenVolume, *, encrypted: bool) -> Holding:
@@ -195,7 +191,7 @@ def volumes_by_place(design: PoolDesign, volumes: Sequence[Volume]) -> dict[Plac
     missing = [place for place in design.layout.places() if place not in standing]
     if missing:
         raise Refused(
-            f"Pool {design.name} needs {design.layout.volumes} volumes; there is none at {_list(missing)}.",
+            f"Pool {design.name} needs {design.layout.volumes} volumes; there is none at {named_places(missing)}.",
             hint="Create and attach them (`ec2zfs volumes create`, `ec2zfs volumes attach`).",
         )
     if len(volumes) != design.layout.volumes:
@@ -299,7 +295,8 @@ def _whole_disk(path: str) -> str:
     return path.removesuffix("-part1")
 
 
-def _list(places: Sequence[Place]) -> str:
+def named_places(places: Sequence[Place]) -> str:
+    """Places for a sentence, the first of them if there are many."""
     shown = [str(place) for place in places[:8]]
     return ", ".join(shown) + (f" and {len(places) - 8} more" if len(places) > 8 else "")
 

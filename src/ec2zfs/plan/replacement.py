@@ -107,8 +107,7 @@ def await_resilver(standing: Standing) -> Step:
 def retirement(standing: Standing) -> Step:
     """Put aside the volumes whose successors are good members of a healthy pool."""
     left = left_over(standing)
-    unproven = [each for each in standing.volumes if each.retirement and each.retirement.since is None]
-    unproven = [volume for volume in unproven if standing.member(volume) is None]
+    unproven = [each for each in standing.volumes if each.unproven and standing.member(each) is None]
     if not left and not unproven:
         return ()
     _require_sound(standing, ())

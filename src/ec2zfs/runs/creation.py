@@ -19,7 +19,7 @@ from ec2zfs.model.pool import PoolDesign, PoolStatus
 from ec2zfs.model.volume import Volume
 from ec2zfs.plan.attachment import RESERVED, require_attachable
 from ec2zfs.plan.foresight import blank, created, foreseen
-from ec2zfs.plan.pool import PoolAction
+from ec2zfs.plan.pool import PoolAction, usable
 from ec2zfs.plan.receiver import ReceiverAction
 from ec2zfs.plan.volumes import CreateVolume, VolumeWish, current, plan_creation
 from ec2zfs.runs.receiver_up import is_up, receiver_up
@@ -77,7 +77,7 @@ def create_pool(parts: CreationParts, key: Secret | None, journal: Journal) -> P
     with receiver_up(parts.receiver, journal, keep=is_up(parts.receiver)) as host:
         pool = parts.cloud_pool(host)
         with journal.stage("attach the volumes") as stage:
-            volumes = parts.attach()
+            volumes = usable(parts.attach())
             stage.outcome = f"{len(volumes)} attached"
         with journal.undone_by("lock the pool", pool.lock), journal.stage("make the pool") as stage:
             status = pool.create(key, volumes)

@@ -26,6 +26,7 @@ from ec2zfs.model.pool import PoolDesign, PoolStatus
 from ec2zfs.model.standing import Standing
 from ec2zfs.model.volume import Volume
 from ec2zfs.plan.attachment import attachments
+from ec2zfs.plan.pool import usable
 from ec2zfs.plan.upkeep import AwaitScan, Step, UpkeepAction
 from ec2zfs.plan.volumes import VolumeAction, current, require_usable
 from ec2zfs.runs.receiver_up import is_up, receiver_up
@@ -160,8 +161,7 @@ def require_volumes(parts: UpkeepParts) -> list[Volume]:
 
 def replacement_under_way(volumes: Sequence[Volume]) -> bool:
     """Whether a place has two current volumes, or one whose predecessor left early: a resilver may be going on."""
-    early = [volume for volume in volumes if volume.retirement and volume.retirement.since is None]
-    places = [volume.place for volume in (*current(volumes), *early)]
+    places = [volume.place for volume in volumes if volume.retirement is None or volume.unproven]
     return len(places) > len(set(places))
 
 
@@ -179,7 +179,7 @@ def _unlocked(
                 raise
             used = other
             pool.unlock(used, volumes, accept_degraded=True)
-        stage.outcome = f"{len(volumes)} volumes attached and open, {parts.design.name} imported"
+        stage.outcome = f"{len(usable(volumes))} volumes attached, {parts.design.name} imported"
     return used
 
 

@@ -1,13 +1,19 @@
-# open.sh POOL HOSTID IMPORT TARGET ABSENT SECONDS [VERB SERIAL MAPPING]...: ready the volumes, import, all or nothing.
-# IMPORT: no, plain or force; TARGET: the name or GUID to import. ABSENT: refuse or skip what is not here in SECONDS.
-# VERB: test (the key opens it), format, open, or bare (no encryption: it must be here); prove and try are test and open
-# for a volume that bears our header, and nothing for another. For each but bare stdin holds a key of 64 bytes, in order.
-# Exit: 41 absent, 42 wrong key, 43 not formattable, 44 not openable, 45 not imported.
+# open.sh POOL HOSTID IMPORT TARGET LACKING SECONDS [VERB SERIAL MAPPING]...: ready the volumes, import, all or nothing.
+# IMPORT: no, plain or force; TARGET: the name or GUID to import. LACKING: refuse or accept a volume that is not here in
+# SECONDS, and a pool that lacks a member that ZFS knows.
+# VERB: test (the key opens it), format, open, or bare (no encryption: it must be here). prove and try are test and open
+# for a volume that bears our header, and nothing for another; offer is try where the key opens it, else nothing. For
+# each but bare stdin holds a key of 64 bytes, in order.
+# Prints `MAPPING WHY` for what try and offer left out: absent, unmarked (no header of ours), locked (the key does not
+# open it), or stale (open on a device that is gone).
+# Exit: 41 absent, 42 wrong key, 43 not formattable, 44 not openable, 45 not imported, 46 it would lack members.
 need lsblk wipefs cmp dmsetup zpool zgenhostid cryptsetup
-pool=$1 hostid=$2 import=$3 target=$4 absent=$5 seconds=$6
+pool=$1 hostid=$2 import=$3 target=$4 lacking=$5 seconds=$6
 shift 6
 exec 3<&0 </dev/null
 opened=
+fitted=
+locked=
 bare=
 
 give_up() {
@@ -33,11 +39,19 @@ format_volume() {
         give_up 44 "$1 ($2) was not formatted."
 }
 
-# checked STATUS MAPPING DEVICE: cryptsetup ends with 2 when no key slot takes the key.
+# left_out MAPPING WHY: tell that it is passed over; a proof tells nothing, since try comes after it.
+left_out() { [ "$verb" = prove ] || echo "$1 $2"; }
+
+# checked STATUS MAPPING DEVICE: whether the key opened it. cryptsetup ends with 2 when no key slot takes the key.
 checked() {
-    case $1 in
-    0) ;;
-    2) give_up 42 "$2" ;;
+    case $1-$verb in
+    0-*) fitted=yes ;;
+    2-offer)
+        locked=${locked:-$2}
+        left_out "$2" locked
+        return 1
+        ;;
+    2-*) give_up 42 "$2" ;;
     *) give_up 44 "$2 ($3) could not be opened." ;;
     esac
 }
@@ -48,7 +62,7 @@ test_key() {
 }
 
 # A mapping may be left of a device that is gone: of a volume that was pulled out and came back. It is not of use, but
-# while ZFS holds it only `pool repair` gets it out (reopen.sh); `try` leaves that to it.
+# while ZFS holds it only `pool repair` gets it out (reopen.sh); `try` and `offer` leave that to it.
 open_volume() {
     case $backing in
     *" $1 (${2#/dev/})"*)
@@ -57,15 +71,15 @@ open_volume() {
         ;;
     *" $1 ("*)
         if ! cryptsetup close "$1"; then
-            [ "$verb" = try ] || give_up 44 "$1 is open on a device that is gone, and in use."
+            [ "$verb" != open ] || give_up 44 "$1 is open on a device that is gone, and in use."
+            left_out "$1" stale
             skip_key
             return
         fi
         ;;
     esac
     with_key cryptsetup open --type luks2 "$2" "$1"
-    checked $? "$1" "$2"
-    opened="$1 $opened"
+    checked $? "$1" "$2" && opened="$1 $opened"
 }
 
 # bears_ours MAPPING DEVICE: whether a sound LUKS2 header of ours is on it, which a dead or a new volume has not.
@@ -74,13 +88,28 @@ bears_ours() {
     [ "${keyslots:-0}" -gt 0 ] && [ "$label" = "$1" ]
 }
 
+# would_be: ZFS's word for the pool that the members make; nothing when they make none.
+would_be() {
+    # shellcheck disable=SC2086 # paths of ours have no blanks
+    zpool import $members 2>/dev/null | while read -r would_be_word would_be_value _; do
+        case $would_be_word in
+        pool:) would_be_name=$would_be_value ;;
+        id:) would_be_guid=$would_be_value ;;
+        state:) case $target in "$would_be_name" | "$would_be_guid") echo "$would_be_value" ;; esac ;;
+        esac
+    done
+}
+
 import_pool() {
     members=
     for member in $bare; do members="$members -d $member"; done
     open=$(mappings "$pool") || return 1
     for member in $open; do members="$members -d /dev/mapper/$member"; done
+    # Without a device to look at, zpool would look at every one that the machine has.
+    [ -n "$members" ] || give_up 45 "No volume of pool $pool bears a LUKS2 header of ours."
     zgenhostid -f "$hostid" || return 1
     keep_scans
+    [ "$lacking" = accept ] || [ "$(would_be)" != DEGRADED ] || give_up 46 "Pool $pool would be DEGRADED."
     # shellcheck disable=SC2086 # paths of ours have no blanks
     zpool import $members -N -o cachefile=none -R /mnt "$target" && return
     # shellcheck disable=SC2086
@@ -103,13 +132,15 @@ while [ $# -gt 0 ]; do
     verb=$1 serial=$2 mapping=$3
     shift 3
     if ! device "$serial"; then
-        [ "$absent" = skip ] || give_up 41 "$mapping ($serial)"
+        [ "$lacking" = accept ] || give_up 41 "$mapping ($serial)"
+        left_out "$mapping" absent
         skip_key
         continue
     fi
     case $verb in
-    prove | try)
+    prove | try | offer)
         if ! bears_ours "$mapping" "$path"; then
+            left_out "$mapping" unmarked
             skip_key
             continue
         fi
@@ -118,10 +149,11 @@ while [ $# -gt 0 ]; do
     case $verb in
     test | prove) test_key "$mapping" "$path" ;;
     format) format_volume "$mapping" "$path" "$size" ;;
-    open | try) open_volume "$mapping" "$path" ;;
+    open | try | offer) open_volume "$mapping" "$path" ;;
     bare) labelled "$serial" && bare="$bare $path" ;;
     esac
 done
+[ -z "$locked" ] || [ -n "$fitted" ] || give_up 42 "$locked"
 
 if [ "$import" != no ]; then
     if ! imported "$pool"; then

@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.fakes.pools import PAIR, SIX, design
+from tests.fakes.day import Listener
+from tests.fakes.pools import PAIR, SIX, design, instance, instance_type, wish
 from tests.fakes.world import World, attached, newcomer
 
-from ec2zfs.errors import AlreadyRunning, CommandFailed, Ec2zfsError, Refused, WrongPoolKey
+from ec2zfs.errors import AlreadyRunning, CommandFailed, Refused, WrongPoolKey
 from ec2zfs.execute import members, opening, pool
 from ec2zfs.execute.pool import CloudPool
+from ec2zfs.execute.volumes import VolumeFleet
 from ec2zfs.hosts.host import Command, Result
 from ec2zfs.hosts.secret import Secret
 from ec2zfs.model.contents import OpenMapping
@@ -20,6 +22,7 @@ from ec2zfs.model.layout import GIB, Layout, Redundancy
 from ec2zfs.model.pool import DeviceState
 from ec2zfs.model.volume import Retirement, Volume, VolumeState
 from ec2zfs.plan.pool import FormatVolume, Holding, plan_pool
+from ec2zfs.plan.volumes import plan_creation
 from ec2zfs.tools import volume_keys
 from ec2zfs.tools.hostid import host_id
 from ec2zfs.tools.scripts import BUSY
@@ -40,6 +43,11 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 @pytest.fixture
 def volumes(world: World) -> list[Volume]:
     return attached(world, PAIR)
+
+
+@pytest.fixture
+def heard() -> Listener:
+    return Listener()
 
 
 @pytest.fixture
@@ -93,7 +101,7 @@ def test_the_key_is_in_no_argument(world: World, made: CloudPool, volumes: list[
     made.unlock(KEY, volumes)
     (command,) = world.host.commands
     assert isinstance(command.stdin, Secret)
-    assert len(command.stdin) == 64 * 3  # one to test, one for each volume
+    assert len(command.stdin) == 64 * 4  # for each volume one to test and one to open it
     words = " ".join(command.argv).encode()
     assert KEY.reveal() not in words
     assert not any(command.stdin.reveal()[at : at + 8] in words for at in range(len(command.stdin) - 8))
@@ -134,14 +142,33 @@ def test_what_was_open_before_a_failure_stays_open(world: World, made: CloudPool
 
 
 def test_a_missing_volume_is_refused_unless_accepted(world: World, made: CloudPool, volumes: list[Volume]) -> None:
+    with pytest.raises(
+        Refused, match=r"open with less redundancy, without v1s1; nothing was left open\. Bring it to .*"
+    ):
+        made.unlock(KEY, volumes[1:])
     world.pull(volumes[0])
     with pytest.raises(Refused, match=r"cloud-v1s1-g1 \(vol\w+\) does not show on receiver"):
         made.unlock(KEY, volumes)
-    with pytest.raises(Refused, match="none is attached for v1s1"):
-        made.unlock(KEY, volumes[1:])
-    assert world.mappings == []
+    assert (world.mappings, world.imported) == ([], [])
     made.unlock(KEY, volumes, accept_degraded=True)
     assert (world.mappings, world.imported) == (["cloud-v1s2-g1"], ["cloud"])
+
+
+def test_less_redundancy_is_refused_though_every_volume_is_there(
+    world: World, made: CloudPool, volumes: list[Volume]
+) -> None:
+    world.fail(volumes[0], "OFFLINE")
+    with pytest.raises(Refused, match=r"would be open with less redundancy; nothing was left open\."):
+        made.unlock(KEY, volumes)
+    assert (world.mappings, world.imported) == ([], [])
+    made.unlock(KEY, volumes, accept_degraded=True)
+    assert world.imported == ["cloud"]
+
+
+def test_what_zfs_gave_up_comes_back_at_the_import(world: World, made: CloudPool, volumes: list[Volume]) -> None:
+    world.fail(volumes[0], "REMOVED")
+    made.unlock(KEY, volumes)
+    assert world.imported == ["cloud"]
 
 
 def test_with_volumes_missing_the_key_is_tested_on_those_that_are_there(
@@ -267,12 +294,16 @@ def test_a_pool_of_another_machine_is_imported_without_what_ec2_lost(
 
 
 def test_a_volume_that_is_not_formatted_yet_is_passed_over(
-    world: World, made: CloudPool, volumes: list[Volume]
+    world: World, made: CloudPool, volumes: list[Volume], heard: Listener
 ) -> None:
     new = newcomer(world, volumes[0])
+    made = CloudPool(world.host, design(PAIR), heard)
     for _ in range(2):
         made.unlock(KEY, [*volumes, new])
         assert (world.mappings, world.imported) == (["cloud-v1s1-g1", "cloud-v1s2-g1"], ["cloud"])
+        assert heard.said[-1] == (
+            f"cloud-v1s1-g2 ({new.id}) was left out: it bears no LUKS2 header of ours, being new yet, or dead."
+        )
     made.lock()
     members.Members(world.host, design(PAIR)).carry_out([FormatVolume(new, Holding.BLANK)], VolumeKeys(KEY, "cloud"))
     made.unlock(KEY, [*volumes, new])
@@ -285,25 +316,72 @@ def test_a_volume_that_left_the_pool_is_not_opened(world: World, made: CloudPool
     assert world.mappings == ["cloud-v1s2-g1"]
 
 
+@pytest.mark.usefixtures("made")
+def test_a_vdev_that_is_yet_to_be_added_is_not_missing(world: World, volumes: list[Volume]) -> None:
+    larger = design(replace(PAIR, vdevs=2))
+    fleet = VolumeFleet(world.volumes)
+    orders = plan_creation(wish(larger.layout), volumes)
+    for order in orders:
+        fleet.carry_out([order])
+        CloudPool(world.host, larger).unlock(KEY, fleet.attached(instance(), instance_type(64)))
+        assert (world.mappings, world.imported) == (["cloud-v1s1-g1", "cloud-v1s2-g1"], ["cloud"])
+        CloudPool(world.host, larger).lock()
+    assert len(orders) == 2
+
+
+def test_a_volume_on_its_way_in_may_be_under_another_key(
+    world: World, made: CloudPool, volumes: list[Volume], heard: Listener
+) -> None:
+    new = newcomer(world, volumes[0])
+    members.Members(world.host, design(PAIR)).carry_out([FormatVolume(new, Holding.BLANK)], VolumeKeys(WRONG, "cloud"))
+    for degraded in (False, True):
+        CloudPool(world.host, design(PAIR), heard).unlock(KEY, [*volumes, new], accept_degraded=degraded)
+        assert (world.mappings, world.imported) == (["cloud-v1s1-g1", "cloud-v1s2-g1"], ["cloud"])
+        assert heard.said[-1] == (
+            f"cloud-v1s1-g2 ({new.id}) was left out: it is on its way into the pool under another key; "
+            "`ec2zfs pool rekey` with both keys finishes that."
+        )
+        made.lock()
+    with pytest.raises(WrongPoolKey, match="does not open cloud-v1s1-g1 on receiver; nothing was opened"):
+        made.unlock(WRONG, [*volumes, new], accept_degraded=True)
+    assert (world.mappings, world.imported) == ([], [])
+
+
+def test_a_key_that_opens_none_is_wrong_whatever_is_on_its_way(
+    world: World, made: CloudPool, volumes: list[Volume]
+) -> None:
+    new = newcomer(world, volumes[0])
+    members.Members(world.host, design(PAIR)).carry_out([FormatVolume(new, Holding.BLANK)], VolumeKeys(WRONG, "cloud"))
+    for each in volumes:
+        world.wipe(each.serial)
+    with pytest.raises(WrongPoolKey, match="does not open cloud-v1s1-g2 on receiver; nothing was opened"):
+        made.unlock(KEY, [*volumes, new], accept_degraded=True)
+    assert (world.mappings, world.imported) == ([], [])
+
+
 def test_a_dead_volume_is_passed_over_when_less_redundancy_is_accepted(
     world: World, made: CloudPool, volumes: list[Volume]
 ) -> None:
     world.wipe(volumes[0].serial)
-    with pytest.raises(Ec2zfsError, match=r"cloud-v1s1-g1 .* could not be opened"):
+    with pytest.raises(
+        Refused, match=r"without v1s1; nothing was left open\. cloud-v1s1-g1 \(.*\) was left out: it bears"
+    ):
         made.unlock(KEY, volumes)
+    assert (world.mappings, world.imported) == ([], [])
     made.unlock(KEY, volumes, accept_degraded=True)
     assert (world.mappings, world.imported) == (["cloud-v1s2-g1"], ["cloud"])
     assert [str(member.state) for member in made.status().members] == ["UNAVAIL", "ONLINE"]
 
 
 def test_a_volume_that_came_back_while_its_pool_is_imported_is_left_to_the_repair(
-    world: World, made: CloudPool, volumes: list[Volume]
+    world: World, made: CloudPool, volumes: list[Volume], heard: Listener
 ) -> None:
     made.unlock(KEY, volumes)
     world.put_back(volumes[0])
-    with pytest.raises(Ec2zfsError, match="cloud-v1s1-g1 is open on a device that is gone, and in use"):
-        made.unlock(KEY, volumes)
-    made.unlock(KEY, volumes, accept_degraded=True)
+    CloudPool(world.host, design(PAIR), heard).unlock(KEY, volumes)
+    assert heard.said[1].startswith(
+        f"cloud-v1s1-g1 ({volumes[0].id}) was left out: it is open on a device that is gone"
+    )
     assert [each.stale for each in made.look().opened] == [True, False]
 
 
@@ -385,7 +463,7 @@ def test_an_encrypted_pool_needs_its_key(world: World, volumes: list[Volume]) ->
 
 
 def test_unlocking_what_was_never_formatted_says_so(world: World, volumes: list[Volume]) -> None:
-    with pytest.raises(Ec2zfsError, match=r"cloud-v1s1-g1 .* could not be opened"):
+    with pytest.raises(CommandFailed, match="No volume of pool cloud bears a LUKS2 header of ours"):
         CloudPool(world.host, design(PAIR)).unlock(KEY, volumes)
 
 

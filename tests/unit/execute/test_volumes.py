@@ -165,13 +165,20 @@ def test_what_does_not_exist_is_not_attached(cloud: FakeVolumes) -> None:
 
 
 def test_volumes_are_attached_without_those_that_ec2_gave_up_or_that_are_kept(cloud: FakeVolumes) -> None:
-    first, second, third, *rest = standing(cloud, SIX)
+    first, second, *rest = standing(cloud, SIX)
     cloud.break_volume(first.id)
-    cloud.retire(second, None)
+    cloud.retire(second, TOMORROW)
     attached = VolumeFleet(cloud).attached(instance(), instance_type(), accept_degraded=True)
-    assert [volume.id for volume in attached] == [third.id, *(volume.id for volume in rest)]
-    assert {volume.attachment is not None for volume in attached} == {True}
+    assert [volume.id for volume in attached] == [volume.id for volume in rest]
+    assert {volume.attached for volume in attached} == {True}
     assert [volume.id for volume in cloud.paid if volume.attachment is None] == [first.id, second.id]
+
+
+def test_a_volume_that_left_before_its_successor_came_is_told_of_and_not_attached(cloud: FakeVolumes) -> None:
+    first, second = standing(cloud)
+    cloud.retire(first, None)
+    told = VolumeFleet(cloud).attached(instance(), instance_type(), accept_degraded=True)
+    assert [(volume.id, volume.attached) for volume in told] == [(first.id, False), (second.id, True)]
 
 
 def test_a_volume_in_error_is_detached(cloud: FakeVolumes) -> None:

@@ -6,13 +6,15 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.fakes.day import Controller, Cut, Day
+from tests.fakes.day import POOL_KEY, Controller, Cut, Day
 from tests.fakes.pool_machine import PoolMachine
 from tests.fakes.world import World
 
-from ec2zfs.errors import Ec2zfsError
+from ec2zfs.errors import Ec2zfsError, Refused, WrongPoolKey
 from ec2zfs.hosts.host import Command, Result
+from ec2zfs.hosts.secret import Secret
 from ec2zfs.model.instance import Market
+from ec2zfs.runs.receiver_up import receiver_up
 
 FIRST_DAY = datetime(2026, 11, 24, 2, 17, tzinfo=UTC)
 NEXT_DAY = FIRST_DAY + timedelta(days=1)
@@ -66,6 +68,20 @@ def require_complete(day: Day) -> None:
     """Every dataset of the sources has its whole history in the cloud, by name and GUID, and the rest is at rest."""
     assert day.copied() == day.histories()
     require_rest(day)
+
+
+def unlocks(day: Day, key: Secret = POOL_KEY, *, accept_degraded: bool = False) -> bool:
+    """Whether `ec2zfs pool unlock` opens the pool; locked and at rest afterwards."""
+    controller = Controller(day)
+    with receiver_up(controller.receiver, controller.journal, keep=False) as host:
+        pool = controller.cloud_pool(host)
+        try:
+            pool.unlock(key, controller.attach(accept_degraded=True), accept_degraded=accept_degraded)
+        except (Refused, WrongPoolKey):
+            assert day.machine.mappings == [], "nothing was left open"
+            return False
+        pool.lock()
+    return True
 
 
 def stage_of(controller: Controller) -> str:

@@ -14,7 +14,7 @@ import pytest
 from tests.fakes.day import POOL_KEY, Controller, Cut, Day
 from tests.fakes.fuse import Killed, Moment
 from tests.fakes.pools import PAIR, SIX, ZONE
-from tests.unit.runs.days import FIRST_DAY, machine_of, require_complete, runs_of
+from tests.unit.runs.days import FIRST_DAY, machine_of, require_complete, runs_of, unlocks
 
 from ec2zfs.errors import CloudError, PoolUnwell, Refused
 from ec2zfs.execute import scans
@@ -25,6 +25,7 @@ from ec2zfs.model.volume import Volume
 from ec2zfs.plan.growth import Strategy
 from ec2zfs.plan.replacement import Caution, Want
 from ec2zfs.plan.volumes import CreateVolume, current
+from ec2zfs.runs.addition import add_vdevs
 from ec2zfs.runs.growth import Growth, grow
 from ec2zfs.runs.repair import repair
 
@@ -140,6 +141,38 @@ def test_more_volumes_than_attachments_are_no_obstacle_to_the_daily_run(full: Da
 
     assert full.copied() == full.histories()
     assert machine_of(full).zfs.health == "ONLINE"
+
+
+def test_a_vdev_more_is_killed_at_any_call_and_the_pool_opens_whole_all_the_same() -> None:
+    before = Day()
+    before.design = replace(before.design, layout=replace(PAIR, vdevs=2))
+    tried = 0
+    for day, dying in runs_of(before, partial(Cut, moment=Moment.AFTER), work=added):
+        with pytest.raises(Killed):
+            added(dying)
+        day.dead_man_fires()
+        assert unlocks(day)
+        assert len(added(Controller(day)).vdevs) == 2
+        assert unlocks(day)
+        assert day.volumes.made == 4
+        tried += 1
+    assert tried > 20
+
+
+def added(controller: Controller) -> PoolStatus:
+    try:
+        return add_vdevs(controller.upkeep(), replace(WANT, size_gib=1), POOL_KEY, controller.journal)
+    finally:
+        controller.receiver.leave()
+
+
+@pytest.mark.parametrize(("generation", "opens"), [(1, False), (2, True)], ids=["a member", "a newcomer"])
+def test_what_ec2_gave_up_counts_if_it_was_a_member(generation: int, opens: bool) -> None:
+    day = Day(Market.SPOT)
+    Controller(day).fleet.carry_out([CreateVolume("cloud", Place(1, 1), 2, 2, "gp3", ZONE)])
+    day.volumes.break_volume(day.volumes.paid[generation - 1].id)
+    assert unlocks(day) is opens
+    assert unlocks(day, accept_degraded=True)
 
 
 def test_a_volume_that_hangs_in_attaching_is_replaced_without_it() -> None:
