@@ -17,6 +17,7 @@ from ec2zfs.errors import Refused, WrongPoolKey
 from ec2zfs.model.standing import Standing
 from ec2zfs.model.volume import Volume, VolumeState
 from ec2zfs.plan.pool import Holding, holding
+from ec2zfs.plan.readying import newcomer
 
 FORMATTED_SLOT = 0
 """The key slot that formatting fills, and that no key is ever added to."""
@@ -66,13 +67,16 @@ class RemoveOldKey:
 Phase = AddNewKey | AddOldKey | RemoveOldKey
 
 
-def volumes_to_rekey(standing: Standing) -> tuple[Volume, ...]:
+def volumes_to_rekey(standing: Standing, *, replacing: bool = False) -> tuple[Volume, ...]:
     """The current volumes that have a LUKS layer, in the order of their places.
 
     Those that are only kept are left alone: they leave with the key that they have. Raises `Refused` when a volume is
-    not at hand that may be needed again: it would be left with the old key alone.
+    not at hand that may be needed again: it would be left with the old key alone. `replacing`: no key is removed yet,
+    so one that waits for an attachment on its way into the pool may be away.
     """
     living = [volume for volume in standing.current if volume.state not in _GONE]
+    if replacing:
+        living = [each for each in living if standing.attached(each) or newcomer(standing, each.place) != each]
     away = [volume for volume in living if not standing.attached(volume)]
     if away:
         raise Refused(

@@ -99,7 +99,7 @@ class _Rekeying:
 
     def renew(self, renewal: Renewal) -> None:
         """Replace what was not made under the new key, one volume of every vdev at a time; then scrub."""
-        want = replace(renewal.want, stale=stale(self._look()))
+        want = replace(renewal.want, stale=stale(self._look(replacing=True)))
         # Whatever the pool was opened with, the new key opens every volume now; the new ones are formatted with it.
         pool = OpenPool(self._pool.parts, self._pool.host, self._keys.new, self._journal.now)
         replace_in_rounds(pool, want, renewal.caution, self._journal, after=self._open_with_both)
@@ -128,7 +128,7 @@ class _Rekeying:
     def _settle(self, *, renewing: bool, removing: bool) -> Sequence[KeySlots]:
         """Phase after phase, until no more is to be done, or with `removing` not set until only a removal is."""
         for _ in range(_ROUNDS):
-            seen = self._look()
+            seen = self._look(replacing=renewing)
             phase = plan_rekeying(seen, fresh=renewing)
             if phase is None or (isinstance(phase, RemoveOldKey) and not removing):
                 return seen
@@ -138,14 +138,14 @@ class _Rekeying:
             hint="Look at the headers on the receiver with `cryptsetup luksDump`.",
         )
 
-    def _look(self) -> tuple[KeySlots, ...]:
-        volumes = volumes_to_rekey(self._pool.observe())
+    def _look(self, *, replacing: bool = False) -> tuple[KeySlots, ...]:
+        volumes = volumes_to_rekey(self._pool.observe(), replacing=replacing)
         return key_slots(self._pool.host, self._name, volumes, self._keys)
 
     def _open_with_both(self, step: Step) -> None:
         """After a step that formatted volumes: they have the new key only, and get the old one before they are used."""
         made = {action.volume.id for action in step if isinstance(action, FormatVolume)}
-        if made and (phase := both_keys(self._look(), made)):
+        if made and (phase := both_keys(self._look(replacing=True), made)):
             self._carry_out(phase)
 
     def _carry_out(self, phase: Phase) -> None:

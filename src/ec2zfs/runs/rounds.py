@@ -45,12 +45,12 @@ def replace_in_rounds(
 
 
 def _round(plan: Plan, step: Step, observe: Callable[[], Standing], carry_out: Callable[[Step], None]) -> str:
-    """Steps until replaced volumes are put aside, which ends a round; what was replaced."""
+    """Steps until replaced volumes are put aside for good, which ends a round; what was replaced."""
     replaced: list[str] = []
     while step:
         carry_out(step)
         replaced += [str(action.volume.place) for action in step if isinstance(action, ReplaceMember)]
-        if any(isinstance(action, RetireVolume) for action in step):
+        if any(isinstance(action, RetireVolume) and action.since for action in step):
             break
         step = plan(observe())
     return f"replaced {', '.join(replaced)}" if replaced else "finished what had been begun"

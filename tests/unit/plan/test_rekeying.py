@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -162,3 +163,13 @@ def test_the_volumes_that_are_rekeyed(given: Standing, chosen: str) -> None:
 def test_a_volume_that_is_not_at_hand_is_refused(away: Volume) -> None:
     with pytest.raises(Refused, match=r"cloud-v1s2-g1 \(vol-.*\) does not hang on the receiver.*pool repair"):
         volumes_to_rekey(standing(ONE, away))
+
+
+def test_while_volumes_are_replaced_one_that_waits_for_an_attachment_may_be_away() -> None:
+    waiting = volume("v1s2", 2)
+    given = standing(ONE, TWO, waiting)
+    assert volumes_to_rekey(given, replacing=True) == (ONE, TWO)
+    with pytest.raises(Refused, match=r"cloud-v1s2-g2 \(vol-.*\) does not hang on the receiver"):
+        volumes_to_rekey(given)
+    with pytest.raises(Refused, match=r"cloud-v1s2-g1 \(vol-.*\) does not hang on the receiver"):
+        volumes_to_rekey(standing(ONE, replace(TWO, attachment=None), waiting), replacing=True)
