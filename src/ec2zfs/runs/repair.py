@@ -26,8 +26,8 @@ def repair(
     `condemned` are ids of volumes to be replaced though ZFS may like them. Raises `PoolUnwell` when data is damaged
     that no redundancy can bring back, `Refused` as the plan does.
     """
-    attaching = replace(parts, attach=partial(parts.attach, condemned=condemned))
-    with opened(attaching, key, journal) as pool:
+    parts = replace(parts, attach=partial(parts.attach, condemned=condemned))
+    with opened(parts, key, journal) as pool:
         with journal.stage("repair") as stage:
             mender = Mender(want, caution, Mending(condemned=condemned))
             standing = pool.work(mender.plan)

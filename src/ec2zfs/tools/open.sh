@@ -12,6 +12,7 @@ pool=$1 hostid=$2 import=$3 target=$4 lacking=$5 seconds=$6
 shift 6
 exec 3<&0 </dev/null
 opened=
+marked=
 fitted=
 locked=
 bare=
@@ -82,10 +83,14 @@ open_volume() {
     checked $? "$1" "$2" && opened="$1 $opened"
 }
 
-# bears_ours MAPPING DEVICE: whether a sound LUKS2 header of ours is on it, which a dead or a new volume has not.
+# bears_ours MAPPING DEVICE: whether a sound LUKS2 header of ours is on it, which a dead or a new volume has not. One that
+# was seen is not looked at again.
 bears_ours() {
+    case $marked in
+    *" $1 "*) return 0 ;;
+    esac
     content "$2"
-    [ "${keyslots:-0}" -gt 0 ] && [ "$label" = "$1" ]
+    [ "${keyslots:-0}" -gt 0 ] && [ "$label" = "$1" ] && marked="$marked $1 "
 }
 
 # would_be: ZFS's word for the pool that the members make; nothing when they make none.

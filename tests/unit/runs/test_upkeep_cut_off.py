@@ -159,6 +159,16 @@ def test_a_vdev_more_is_killed_at_any_call_and_the_pool_opens_whole_all_the_same
     assert tried > 20
 
 
+def test_a_vdev_more_leaves_an_attachment_free_as_a_new_pool_does(full: Day) -> None:
+    full.design = replace(full.design, layout=replace(PAIR, vdevs=2))
+    full.type = replace(full.type, attachments=4 + 2)
+    with pytest.raises(
+        Refused, match=r"A pool of 4 volumes does not fit on a .*: it takes 3\. .* kept for a replacement"
+    ):
+        added(Controller(full))
+    assert full.volumes.made == 2
+
+
 def added(controller: Controller) -> PoolStatus:
     try:
         return add_vdevs(controller.upkeep(), replace(WANT, size_gib=1), POOL_KEY, controller.journal)
@@ -175,8 +185,11 @@ def test_what_ec2_gave_up_counts_if_it_was_a_member(generation: int, opens: bool
     assert unlocks(day, accept_degraded=True)
 
 
-def test_a_volume_that_hangs_in_attaching_is_replaced_without_it() -> None:
+@pytest.mark.parametrize("spare", [0, 1])
+def test_a_volume_that_hangs_in_attaching_is_replaced_without_it(spare: int) -> None:
     day = Day(Market.SPOT)
+    day.volumes.limit = PAIR.volumes + spare
+    day.type = replace(day.type, attachments=day.volumes.limit + 2)
     bad = day.volumes.paid[0]
     day.volumes.hang_attach(bad.id, times=99)
     with pytest.raises(CloudError, match=rf"hangs in attaching, .*`ec2zfs pool repair --replace {bad.id}`"):
