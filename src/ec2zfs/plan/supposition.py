@@ -12,34 +12,35 @@ from ec2zfs.model.pool import DeviceState, Member, PoolDesign, PoolStatus, Vdev,
 from ec2zfs.model.standing import Standing
 from ec2zfs.model.volume import Attachment, AttachmentState, Volume, VolumeState
 from ec2zfs.plan.attachment import DEVICE_NAMES
-from ec2zfs.plan.volumes import current
+from ec2zfs.plan.volumes import current, oldest
 
 RECEIVER = "the receiver"
 """Stands for the id of an instance that nobody has started."""
 
 
 def supposed(design: PoolDesign, volumes: Sequence[Volume], spare_attachments: int, now: datetime) -> Standing:
-    """The standing with every current volume attached to a receiver and open, the oldest of each place its member.
+    """The standing with the oldest current volume of each place attached to a receiver, open, and a member of the pool.
 
-    The pool is healthy and was scrubbed just now. Vdevs of which volumes are missing at EC2 count as not yet added,
-    unless others follow them.
+    Newer ones are attached as far as they fit, and blank. The pool is healthy and was scrubbed just now. Vdevs of which
+    volumes are missing at EC2 count as not yet added, unless others follow them.
     """
-    here = [_attached(volume, number) for number, volume in enumerate(current(volumes))]
+    old = oldest(volumes)
+    newer = [volume for volume in current(volumes) if volume != old[volume.place]]
+    fitting, waiting = newer[:spare_attachments], newer[spare_attachments:]
+    members = {place: _attached(volume, number) for number, (place, volume) in enumerate(old.items())}
+    new = [_attached(volume, number) for number, volume in enumerate(fitting, len(members))]
+    away = [replace(volume, attachment=None) for volume in waiting]
     kept = [volume for volume in volumes if volume.retirement is not None]
-    members: dict[Place, Volume] = {}
-    for volume in here:
-        members.setdefault(volume.place, volume)
     vdevs = tuple(_vdev(design, number, members) for number in range(1, _vdevs(design, members) + 1))
     size = sum(vdev.size for vdev in vdevs)
     pool = PoolStatus(design.name, 0, DeviceState.ONLINE, vdevs, size, 0, size, scrubbed=now)
-    old = set(members.values())
     view = ReceiverView(
-        volumes=tuple(_seen(volume) for volume in here if volume not in old),
-        mappings=tuple(sorted(volume.mapping for volume in old)) if design.encrypted else (),
+        volumes=tuple(map(_seen, new)),
+        mappings=tuple(sorted(volume.mapping for volume in members.values())) if design.encrypted else (),
         pools=(design.name,),
         imported=pool,
     )
-    return Standing(design, (*here, *kept), view, RECEIVER, spare_attachments, now)
+    return Standing(design, (*members.values(), *new, *away, *kept), view, RECEIVER, spare_attachments, now)
 
 
 def _attached(volume: Volume, number: int) -> Volume:

@@ -200,6 +200,12 @@ def current(volumes: Iterable[Volume]) -> list[Volume]:
     return [volume for volume in volumes if volume.retirement is None]
 
 
+def oldest(volumes: Iterable[Volume]) -> dict[Place, Volume]:
+    """The oldest current volume of each place: the pool's member as far as EC2 can tell, a newer one being to come."""
+    ordered = sorted(current(volumes), key=lambda volume: (volume.place, -volume.generation))
+    return {volume.place: volume for volume in ordered}
+
+
 def broken(volumes: Iterable[Volume]) -> tuple[Volume, ...]:
     """The volumes that EC2 gave up (state `error`, fact 9); they hold nothing any more."""
     return tuple(volume for volume in volumes if volume.state is VolumeState.ERROR)
@@ -242,18 +248,12 @@ def _require_room(wanted: Sequence[Volume], instance_type: InstanceType) -> None
 
 
 def _fitting(asked: Sequence[Volume], volumes: Sequence[Volume], instance: Instance, most: int) -> list[Volume]:
-    """Those that find an attachment: what has one already, then the members of the pool, then what is to become one.
-
-    The member of a place is the oldest of its current volumes: a newer one is on its way in, or has just taken over.
-    """
-    oldest: dict[Place, Volume] = {}
-    for volume in sorted(current(volumes), key=lambda volume: volume.generation):
-        oldest.setdefault(volume.place, volume)
-    members = set(oldest.values())
+    """Those that find an attachment: what has one already, then the members of the pool, then what is to become one."""
+    members = set(oldest(volumes).values())
     hanging = {volume for volume in volumes if volume.attachment and volume.attachment.instance_id == instance.id}
     ordered = sorted(asked, key=lambda volume: (volume not in hanging, volume not in members))
-    free = most - len(hanging.difference(asked))
-    fitting, left = ordered[: max(0, free)], ordered[max(0, free) :]
+    free = max(0, most - len(hanging.difference(asked)))
+    fitting, left = ordered[:free], ordered[free:]
     if outside := members.intersection(left):
         strays = [volume for volume in volumes if volume in hanging - members]
         raise Refused(

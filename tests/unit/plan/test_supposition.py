@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.fakes.pools import PAIR, SIX, design, volumes
+from tests.fakes.pools import PAIR, SIX, design, volume, volumes
 from tests.fakes.standing import NOW, standing
 
 from ec2zfs.model.layout import GIB, Layout
@@ -17,6 +17,18 @@ def test_a_vdev_is_as_large_as_in_an_open_pool(layout: Layout, gib: int) -> None
 
     assert [vdev.size for vdev in pool.vdevs] == [gib * GIB] * layout.vdevs
     assert pool.size == standing(layout).pool.size
+
+
+@pytest.mark.parametrize(("spare", "attached"), [(0, ""), (1, "v1s1"), (6, "v1s1 v1s2")])
+def test_what_is_on_its_way_in_is_attached_as_far_as_it_fits(spare: int, attached: str) -> None:
+    new = [volume("v1s1", 2, attached="attached"), volume("v1s2", 2)]
+    stands = supposed(design(PAIR), [*volumes(PAIR), *new], spare, NOW)
+
+    assert [each.generation for each in stands.pool.members] == [1, 1]
+    hanging = [each for each in stands.current if stands.attached(each)]
+    assert [each.generation for each in hanging] == [1, 1] + [2] * len(attached.split())
+    assert " ".join(str(each.place) for each in hanging if each.generation == 2) == attached
+    assert len(stands.current) == 4
 
 
 @pytest.mark.parametrize(
