@@ -20,7 +20,7 @@ from ec2zfs.plan.readying import plan_attachments
 from ec2zfs.plan.repair import Mending
 from ec2zfs.plan.replacement import Caution, Want
 from ec2zfs.plan.simulation import after
-from ec2zfs.plan.upkeep import CloseVolume, OfflineMember, ReopenMember, ReplaceMember, Step, UpkeepAction
+from ec2zfs.plan.upkeep import AwaitScan, CloseVolume, OfflineMember, ReopenMember, ReplaceMember, Step, UpkeepAction
 from ec2zfs.plan.volumes import AttachVolume, CreateVolume, DeleteVolume, DetachVolume, ModifyVolume, RetireVolume
 from ec2zfs.runs.repair import Mender
 
@@ -58,6 +58,11 @@ class Simulated:
             self.carry_out(step)
         raise AssertionError(f"no end in sight: {[str(action) for action in step]}")
 
+    def resilvers(self, plan: Plan) -> None:
+        """Step after step until a resilver is waited for, which has not ended."""
+        while not self.stands.pool.resilvering:
+            self.carry_out([action for action in plan(self.stands) if not isinstance(action, AwaitScan)])
+
     def repair(self, want: Want, caution: Caution, condemned: frozenset[str] = frozenset()) -> None:
         """`ec2zfs pool repair`; a run that was cut off has forgotten what it tried."""
         mender, kills = Mender(want, caution, Mending(condemned=condemned)), self.kills
@@ -70,7 +75,7 @@ class Simulated:
 
         self.finish(plan)
 
-    def carry_out(self, step: Step) -> None:
+    def carry_out(self, step: Sequence[UpkeepAction]) -> None:
         """A step, or what comes of it until the command is killed; what is done side by side comes in any order."""
         cut, restarts = next(self.cuts, (-1, False))
         self.kills += cut >= 0
@@ -208,7 +213,7 @@ def _let_go(volume: Volume) -> VolumeState:
     return VolumeState.ERROR if volume.state is VolumeState.ERROR else VolumeState.AVAILABLE
 
 
-def _shuffled(step: Step, seed: int) -> list[UpkeepAction]:
+def _shuffled(step: Sequence[UpkeepAction], seed: int) -> list[UpkeepAction]:
     """The actions in another order, as far as they are of one kind and follow one another."""
     families = [list(family) for _, family in groupby(step, key=type)]
     return [action for family in families for action in (*family[seed % len(family) :], *family[: seed % len(family)])]

@@ -40,20 +40,22 @@ def await_scan(
     function: ScanFunction,
     progress: Progress,
     pace: Pace = Pace(),
-) -> PoolStatus:
-    """Wait until the scrub, or all resilvering, has ended; the pool after it. `look` tells what is written as well.
+    before: PoolStatus | None = None,
+) -> ReceiverView:
+    """Wait until the scrub, or all resilvering, has ended; the last look. `look` tells what is written as well.
 
-    Raises `PoolUnwell` as soon as a member fails that was sound when the wait began, the new half of a replacement
-    fails, a scrub was paused, canceled or left errors, or a replacement stands still; `HostError` when the receiver
-    answers no more. Errors that a scrub counts on its way stop nothing: to find them is what it is for.
+    Raises `PoolUnwell` as soon as a member fails that was sound in the pool `before` (at the first look, if none is
+    given), the new half of a replacement fails, a scrub was paused, canceled or left errors, or a replacement stands
+    still; `HostError` when the receiver answers no more. Errors that a scrub counts on its way stop nothing: to find
+    them is what it is for.
     """
     with ExitStack() as bars:
-        watch = _Watch(look, progress, pace, bars)
+        watch = _Watch(look, progress, pace, bars, first=_by_name(before) if before else None)
         pause = pace.first
         while not watch.ended(function):
             pace.sleep(pause)
             pause = min(pause * 1.5, pace.longest)
-        return watch.pool
+        return watch.view
 
 
 @dataclass
@@ -109,7 +111,7 @@ class _Watch:
 
     def _require_no_further_failure(self, function: ScanFunction) -> None:
         if self.first is None:
-            self.first = {each.name: each for each in self.pool.members}
+            self.first = _by_name(self.pool)
         failed = failures(self.first, self.pool, count_errors=function is ScanFunction.RESILVER)
         if failed:
             raise _unwell(self.pool, ", ".join(map(_told, failed)), SECOND_FAILURE)
@@ -183,6 +185,10 @@ class _Watch:
             shown = self.shown[label] = _Shown(bar, stack.close)
         shown.bar.advance(max(0, done - shown.done))
         shown.done = max(done, shown.done)
+
+
+def _by_name(pool: PoolStatus) -> Mapping[str, Member]:
+    return {each.name: each for each in pool.members}
 
 
 def failures(first: Mapping[str, Member], pool: PoolStatus, *, count_errors: bool) -> list[Member]:

@@ -17,6 +17,7 @@ from ec2zfs.model.pool import DeviceState, Member, Vdev
 from ec2zfs.model.scan import ScanFunction, ScanState
 from ec2zfs.model.standing import Standing
 from ec2zfs.model.volume import Volume
+from ec2zfs.plan.pool import FormatVolume, OpenVolume
 from ec2zfs.plan.readying import departure, device_path, newcomer, plan_attachments, plan_readying, well
 from ec2zfs.plan.upkeep import AwaitScan, NoteScrub, OfflineMember, ReplaceMember, StartScan, Step
 from ec2zfs.plan.volumes import CreateVolume, RetireVolume
@@ -93,10 +94,12 @@ def leaving_places(standing: Standing) -> tuple[Place, ...]:
 
 
 def advance(standing: Standing, orders: Sequence[CreateVolume], caution: Caution) -> Step:
-    """The next step that brings these replacements on, all side by side, until ZFS has each; none after that."""
+    """The next step that brings these replacements on, all side by side, until ZFS has resilvered; none after that."""
     orders = _with_room(standing, orders)
-    readied = _creation(standing, orders) or _make_room(standing, orders, caution) or plan_readying(standing, orders)
-    return readied or tuple(_replacing(standing, each) for each in orders)
+    step = _creation(standing, orders) or _make_room(standing, orders, caution) or plan_readying(standing, orders)
+    if any(not isinstance(action, FormatVolume | OpenVolume) for action in step) or not orders:
+        return step
+    return (*step, *(_replacing(standing, each) for each in orders), AwaitScan(ScanFunction.RESILVER))
 
 
 def await_resilver(standing: Standing) -> Step:

@@ -1,6 +1,7 @@
 """What can be done to a pool that lives, each step as a value. Decides nothing: growth.py, repair.py and others plan.
 
-A step is a batch of actions that may be done side by side; after each the pool is looked at again.
+A step is a batch of actions in their order, of which those of one kind that follow one another may be done side by
+side; after each step the pool is looked at again.
 """
 
 from __future__ import annotations

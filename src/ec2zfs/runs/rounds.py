@@ -18,7 +18,7 @@ Plan = Callable[[Standing], Step]
 def replace_in_rounds(
     pool: OpenPool, want: Want, caution: Caution, journal: Journal, *, after: Callable[[Step], None] = lambda _: None
 ) -> None:
-    """Replace every volume that is not as wanted; `after` is told each step once it is done.
+    """Replace every volume that is not as wanted; `after` is told the actions of one family once they are done.
 
     Raises as `plan_replacement` does, with nothing taken away.
     """
@@ -27,8 +27,7 @@ def replace_in_rounds(
         return plan_replacement(want, standing, caution)
 
     def carry_out(step: Step) -> None:
-        pool.carry_out(step)
-        after(step)
+        pool.carry_out(step, after)
 
     standing = pool.observe()
     total = rounds(want, standing) + bool(begun_places(standing) or leaving_places(standing))

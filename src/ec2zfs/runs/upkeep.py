@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -21,12 +21,13 @@ from ec2zfs.execute.scans import await_scan
 from ec2zfs.execute.volumes import VolumeFleet
 from ec2zfs.hosts.host import Host
 from ec2zfs.hosts.secret import Secret
+from ec2zfs.model.contents import ReceiverView
 from ec2zfs.model.instance import InstanceType
 from ec2zfs.model.pool import PoolDesign, PoolStatus
 from ec2zfs.model.standing import Standing
 from ec2zfs.model.volume import Volume
 from ec2zfs.plan.attachment import attachments
-from ec2zfs.plan.pool import usable
+from ec2zfs.plan.pool import FormatVolume, OpenVolume, usable
 from ec2zfs.plan.upkeep import AwaitScan, Step, UpkeepAction
 from ec2zfs.plan.volumes import VolumeAction, current, require_usable
 from ec2zfs.runs.receiver_up import is_up, receiver_up
@@ -74,44 +75,67 @@ class OpenPool:
         self._pool = parts.cloud_pool(host)
         self._members = parts.members(host)
         self._instance, self._type = parts.seat()
+        self._standing: Standing | None = None
+        self._awaited: ReceiverView | None = None
 
     def status(self) -> PoolStatus:
         """What ZFS says of the pool."""
         return self._pool.status()
 
     def observe(self) -> Standing:
-        """Everything as it stands now: one question to EC2 and one look at the receiver; two where a volume is new."""
+        """Everything as it stands now: one question to EC2 and one look at the receiver, but that a wait ended with."""
         volumes = tuple(self.parts.fleet.volumes())
         standing = Standing(
             design=self.parts.design,
             volumes=volumes,
-            view=self._pool.look(),
+            view=self._view(self._came(volumes)),
             instance=self._instance,
             spare_attachments=self._spare_attachments(),
             now=self._now(),
         )
         closed = [each for each in standing.current if each.mapping not in standing.view.mappings]
         new = [each for each in closed if standing.attached(each) and standing.member(each) is None]
-        return standing.seeing(self._pool.observe(new)) if new else standing
+        if {each.serial for each in new} - {each.serial for each in standing.view.volumes}:
+            standing = standing.seeing(self._pool.observe(new))
+        self._standing = standing
+        return standing
 
-    def carry_out(self, step: Step) -> None:
-        """Do a step's actions in their order, those of one family that follow one another side by side."""
+    def carry_out(self, step: Step, after: Callable[[Step], object] = lambda _: None) -> None:
+        """Do a step's actions in their order, those of one family that follow one another side by side.
+
+        `after` is told each family once it is done.
+        """
         for family in _families(step):
+            self._awaited = None
             first = family[0]
             if isinstance(first, AwaitScan):
-                await_scan(self._pool.look, first.function, self.parts.progress)
+                before = self._standing.pool if self._standing else None
+                self._awaited = await_scan(self._pool.look, first.function, self.parts.progress, before=before)
             elif isinstance(first, VolumeAction):
                 for action in family:
                     self.parts.progress.say(str(action))
                 self.parts.fleet.carry_out([each for each in family if isinstance(each, VolumeAction)])
             else:
                 self._members.carry_out(family, self.keys)
+            after(tuple(family))
 
     def work(self, plan: Callable[[Standing], Step]) -> Standing:
         """Carry a plan out, step after step, until it has no more; the standing after it."""
         while step := plan(standing := self.observe()):
             self.carry_out(step)
         return standing
+
+    def _view(self, came: Sequence[Volume]) -> ReceiverView:
+        view, self._awaited = self._awaited, None
+        return view or (self._pool.observe(came) if came else self._pool.look())
+
+    def _came(self, volumes: Sequence[Volume]) -> list[Volume]:
+        """The volumes that were attached since the last look: what is on them is asked together with all the rest."""
+        if self._standing is None:
+            return []
+        here = {each.id for each in self._standing.volumes if self._standing.attached(each)}
+        now = replace(self._standing, volumes=tuple(volumes))
+        return [each for each in now.current if now.attached(each) and each.id not in here]
 
     def _spare_attachments(self) -> int:
         return max(0, attachments(self._type) - self.parts.design.layout.volumes)
@@ -196,6 +220,10 @@ def _families(step: Step) -> Iterator[list[UpkeepAction]]:
 
 
 def _executor(action: UpkeepAction) -> str:
-    if isinstance(action, AwaitScan):
-        return "scan"
-    return "volumes" if isinstance(action, VolumeAction) else "members"
+    match action:
+        case AwaitScan():
+            return "scan"
+        case FormatVolume() | OpenVolume():
+            return "opening"
+        case _:
+            return "volumes" if isinstance(action, VolumeAction) else "members"

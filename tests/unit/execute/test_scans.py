@@ -88,7 +88,9 @@ def awaited(
     function: ScanFunction, *seen: ReceiverView | Standing | Ec2zfsError, told: Told | None = None
 ) -> tuple[PoolStatus, Looks]:
     looks = Looks(seen)
-    return await_scan(looks, function, told or Told(), looks.pace), looks
+    pool = await_scan(looks, function, told or Told(), looks.pace).imported
+    assert pool
+    return pool, looks
 
 
 def scan(function: ScanFunction, state: ScanState = ScanState.RUNNING, **more: int | str) -> Scan:

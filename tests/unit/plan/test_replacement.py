@@ -127,8 +127,7 @@ def with_errors() -> Standing:
 def new_one_failed() -> Standing:
     """One of two replacements under way has lost its new volume."""
     world = Simulated(standing(spare=3))
-    while not world.count(ReplaceMember):
-        world.carry_out(plan(world.stands))
+    world.resilvers(plan)
     return broken(world.stands, next(each for each in world.stands.current if each.generation == 2))
 
 
