@@ -8,24 +8,20 @@ seen must be what was foreseen.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from unittest.mock import patch
 
 import pytest
 from tests.lab.machines import backing, during, state, until
-from tests.lab.upkeep import MAKE_DATA, Operator
+from tests.lab.upkeep import Operator, a_pool
 
 from ec2zfs.cloud.tags import GENERATION, as_values
 from ec2zfs.errors import ExitCode
 from ec2zfs.lab.client import LabClient
-from ec2zfs.lab.configuration import configuration
 from ec2zfs.lab.description import LabDescription
 from ec2zfs.lab.faults import Fault, FaultKind
 from ec2zfs.plan.growth import Strategy, plan_growth
@@ -47,20 +43,8 @@ LUKS = b"LUKS\xba\xbe"
 @pytest.fixture(scope="module")
 def operator(lab: LabDescription, ec2: EC2Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """Has a pool that is open, with data in it and a writer at work. What was made is gone after the tests."""
-    directory = tmp_path_factory.mktemp("upkeep")
-    path = directory / "ec2zfs.toml"
-    text = configuration(lab).replace('name = "cloud"', f'name = "{POOL}"')
-    path.write_text(text.replace(f'state = "{lab.directory}/state"', f'state = "{directory}/state"'))
-    with patch.dict(os.environ, lab.environment()):
-        operator = Operator(path, POOL, lab, ec2)
-        for command in ("pool create", "instance start", "pool unlock"):
-            operator.types(command)
-        operator.does(MAKE_DATA)
-        operator.writes()
+    with a_pool(lab, ec2, tmp_path_factory.mktemp("upkeep"), POOL) as operator:
         yield operator
-        for words in (("instance", "stop"), ("volumes", "detach"), ("volumes", "delete", "--confirm", POOL)):
-            argv = [sys.executable, "-m", "ec2zfs", "--config", str(path), *words]
-            subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
 
 
 @pytest.fixture(autouse=True)
@@ -227,6 +211,36 @@ def test_the_pool_key_changes_though_its_controller_is_killed(operator: Operator
     operator.settings.write_text(text)
     assert "does not open" in operator.types("pool unlock", ExitCode.POOL_KEY)
     operator.settings.write_text(text.replace(f"{operator.lab.directory}/pool_key", str(key)))
+
+
+def test_a_second_failure_in_a_round_takes_nothing_away_and_fresh_volumes_come_later(
+    operator: Operator, ec2: EC2Client, tmp_path: Path
+) -> None:
+    """`pool rekey --replace` meets it: the old volumes of the round are attached still, and the pool is whole."""
+    key, text = tmp_path / "new_key", operator.settings.read_text()
+    key.write_text("the third key of the pool, which fresh volumes are made with\n")
+    operator.settings.write_text(f'{text}\n[new_pool_key]\nfrom = "command"\ncommand = ["cat", "{key}"]\n')
+    before = {each["VolumeId"] for each in operator.current()}
+    second = operator.at(1, 3)
+    operator.does(HALT.format(1))
+    said = operator.meets(
+        "pool rekey --replace",
+        lambda: operator.sees("replacing-") and operator.sees("resilver in progress"),
+        lambda: ec2.detach_volume(VolumeId=second, Force=True),
+        ExitCode.POOL_UNWELL,
+    )
+    assert "Nothing was taken away" in said
+    assert "v1s3" in said
+    assert before < {each["VolumeId"] for each in operator.current()}
+    assert before - {second} == {each["VolumeId"] for each in operator.current() if each["Attachments"]} & before
+    operator.require_data()
+
+    operator.does(HALT.format(0))
+    operator.types("pool repair")
+    assert operator.at(1, 3) == second
+    operator.types("pool rekey --replace")
+    assert not before & {each["VolumeId"] for each in operator.current()}
+    operator.settings.write_text(text.replace(re.findall(r'"cat", "(.*)"', text)[0], str(key)))
 
 
 def test_one_more_vdev_comes_whole(operator: Operator, client: LabClient) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 from tests.lab.machines import BOOT, printed, ssh, until
 
@@ -18,6 +21,7 @@ from ec2zfs.cloud.tags import GENERATION, RETIRED, ROLE_RECEIVER, ROLE_VOLUME, S
 from ec2zfs.config import load
 from ec2zfs.errors import ExitCode
 from ec2zfs.execute.progress import Silent
+from ec2zfs.lab.configuration import configuration
 from ec2zfs.lab.description import LabDescription
 from ec2zfs.model.standing import Picture, Standing, picture
 from ec2zfs.plan.simulation import foreseen
@@ -80,6 +84,22 @@ class Operator:
                 controller.kill()
         print(f"$ ec2zfs {command}\n{self.log.read_text()}Killed")
         assert controller.returncode == -9, self.log.read_text()
+
+    def meets(self, command: str, moment: Callable[[], object], event: Callable[[], object], code: ExitCode) -> str:
+        """Begin a command, let something happen when the moment has come, and wait until it ends; what it said."""
+        controller = self.starts(command)
+        try:
+            until(lambda: moment() or controller.poll() is not None, BOOT, pause=0.1)
+            assert controller.poll() is None, self.log.read_text()
+            event()
+            status = controller.wait(BOOT)
+        finally:
+            controller.kill()
+            controller.wait()
+        said = self.log.read_text()
+        print(f"$ ec2zfs {command}\n{said}")
+        assert status == code, said
+        return said
 
     def changes(self, old: str, new: str) -> None:
         """Edit the configuration."""
@@ -159,3 +179,28 @@ class Operator:
         """What stands now."""
         with self.pool_open() as pool:
             return picture(pool.observe())
+
+
+@contextmanager
+def a_pool(
+    lab: LabDescription, ec2: EC2Client, directory: Path, pool: str, changes: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Operator]:
+    """A pool that is open, with data in it and a writer at work; all that was made is gone in the end.
+
+    `changes` of the lab's configuration, from what stands there to what is to stand there.
+    """
+    settings = directory / "ec2zfs.toml"
+    settings.write_text(configuration(lab))
+    operator = Operator(settings, pool, lab, ec2)
+    own = {'name = "cloud"': f'name = "{pool}"', f'state = "{lab.directory}/state"': f'state = "{directory}/state"'}
+    for old, new in {**own, **changes}.items():
+        operator.changes(old, new)
+    with patch.dict(os.environ, lab.environment()):
+        for command in ("pool create", "instance start", "pool unlock"):
+            operator.types(command)
+        operator.does(MAKE_DATA)
+        operator.writes()
+        yield operator
+        for words in (("instance", "stop"), ("volumes", "detach"), ("volumes", "delete", "--confirm", pool)):
+            argv = [sys.executable, "-m", "ec2zfs", "--config", str(settings), *words]
+            subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
