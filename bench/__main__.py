@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-FIGURES = ("startup", "volumes", "memory", "executions", "rounds")
+FIGURES = ("startup", "volumes", "memory", "executions", "rounds", "growth")
 
 
 def main() -> int:

@@ -28,7 +28,6 @@ NOT_TYPED_IN_THE_LAB = {
     "pool add-vdev --dry-run": "a preview: the plan is that of the command, foreseen",
     "pool grow --size 3 --dry-run": "a preview: the plan is that of the command, foreseen",
     "pool grow --type gp3": "another value of what is typed there",
-    "pool rekey --replace": "rounds and keys are each typed there; together in tests/unit/runs/test_rekeying.py",
     "pool status --watch": "ends with the terminal only",
     "volumes list": "reads only; tests/unit/cli/test_volumes_verbs.py",
 }
