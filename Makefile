@@ -1,7 +1,9 @@
 # make demo: a whole backup day in the local EC2.  make test: every test.  Both set up all that they need.
 BIN := .venv/bin
+# What works on whole worlds; these unit tests take about as long as all others, and run beside them.
+WORLDS := tests/unit/execute tests/unit/runs
 
-.PHONY: demo test check types unit-test contract-test lab-test bench lock ready-check ready-lab
+.PHONY: demo test check types unit-test world-test part-test contract-test lab-test bench lock ready-check ready-lab
 
 demo: ready-lab
 	$(BIN)/ec2zfs demo
@@ -12,13 +14,18 @@ check: ready-check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	$(MAKE) --no-print-directory --jobs 3 --output-sync=target types unit-test contract-test
+	$(MAKE) --no-print-directory --jobs 4 --output-sync=target types unit-test contract-test
 
 types:
 	$(BIN)/mypy
 
-unit-test:
-	$(BIN)/pytest tests/unit
+unit-test: world-test part-test
+
+world-test:
+	$(BIN)/pytest $(WORLDS)
+
+part-test:
+	$(BIN)/pytest tests/unit $(WORLDS:%=--ignore=%)
 
 contract-test:
 	$(BIN)/pytest tests/contract
