@@ -33,7 +33,7 @@ class _Code(IntEnum):
 _WHY = {
     "absent": "does not show there",
     "unmarked": "bears no LUKS2 header of ours, being new yet, or dead",
-    "locked": "is on its way into the pool under another key; `ec2zfs pool rekey` with both keys finishes that",
+    "locked": "is on its way into the pool under another key; `ec2zfs pool rekey --replace` with both keys ends that",
     "stale": "is open on a device that is gone, and in use; `ec2zfs pool repair` brings it back",
 }
 """Why open.sh left a volume out, in its words and in ours."""

@@ -339,7 +339,7 @@ def test_a_volume_on_its_way_in_may_be_under_another_key(
         assert (world.mappings, world.imported) == (["cloud-v1s1-g1", "cloud-v1s2-g1"], ["cloud"])
         assert heard.said[-1] == (
             f"cloud-v1s1-g2 ({new.id}) was left out: it is on its way into the pool under another key; "
-            "`ec2zfs pool rekey` with both keys finishes that."
+            "`ec2zfs pool rekey --replace` with both keys ends that."
         )
         made.lock()
     with pytest.raises(WrongPoolKey, match="does not open cloud-v1s1-g1 on receiver; nothing was opened"):
