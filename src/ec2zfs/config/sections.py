@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
+from zoneinfo import ZoneInfo
 
 from pydantic.fields import FieldInfo
 
@@ -92,7 +93,9 @@ def _toml(value: object) -> str:
             return str(value)
         case tuple():
             return f"[{', '.join(_toml(part) for part in value)}]"
-        case str() | Path():
+        case dict():
+            return f"{{ {', '.join(f'{name} = {_toml(part)}' for name, part in value.items())} }}"
+        case str() | Path() | ZoneInfo():
             return f'"{value}"'
         case _:
             raise TypeError(f"no TOML for {value!r}")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 from pydantic_core import PydanticCustomError
+
+from ec2zfs.model.period import NAME
+from ec2zfs.model.policy import Keep, Keeps
 
 VolumeType = Literal["gp2", "gp3", "sc1", "st1"]
 """io1 and io2 are left out: they must be given IOPS, at a price that no backup is worth."""
@@ -75,12 +80,67 @@ def _dataset(name: str) -> str:
     return name
 
 
+def _pattern(text: str) -> str:
+    """Datasets that a policy is for: a name in which `*`, `**` and `?` may stand."""
+    if not re.fullmatch(r"[A-Za-z*?][A-Za-z0-9_.: *?-]*(/[A-Za-z0-9_.: *?-]+)*", text):
+        raise refusal("must be datasets: a name such as tank/home, in which *, ** and ? may stand for other text")
+    return text
+
+
+def _zone(name: object) -> ZoneInfo:
+    if isinstance(name, ZoneInfo):
+        return name
+    try:
+        return ZoneInfo(str(name))
+    except (KeyError, OSError, ValueError):
+        raise refusal('must be a time zone, such as "Europe/Berlin" or "UTC"') from None
+
+
+KEEPS = "must be a number for each period, such as { hourly = 24, daily = { keep = 30, days = 60 } }"
+
+
+def _keeps(value: object) -> Keeps:
+    if not isinstance(value, dict):
+        raise refusal(KEEPS)
+    return {str(period): _keep(entry) for period, entry in value.items()}
+
+
+def _keep(entry: object) -> Keep:
+    """A number, or a table of a number and an age in days."""
+    table = entry if isinstance(entry, dict) else {"keep": entry}
+    if table.keys() - {"keep", "days"}:
+        raise refusal(KEEPS)
+    return Keep(_count(table.get("keep")), timedelta(days=_count(table["days"])) if "days" in table else None)
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise refusal(KEEPS)
+    return value
+
+
+def numbers(least: int, most: int) -> AfterValidator:
+    """A check of a list of numbers: some, each between two."""
+
+    def check(found: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if found is not None and not (found and all(least <= each <= most for each in found)):
+            raise refusal(f"must be a list of numbers from {least} to {most}")
+        return found
+
+    return AfterValidator(check)
+
+
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Port = Annotated[int, Field(strict=True, ge=1, le=65_535)]
 Flag = Annotated[bool, Field(strict=True)]
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
 PoolName = Annotated[str, AfterValidator(_pool_name)]
+PeriodName = Annotated[str, matching(NAME, "must be lower-case letters, digits and -, and begin with a letter")]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Zone = Annotated[ZoneInfo, PlainValidator(_zone)]
+KeepTable = Annotated[Keeps, PlainValidator(_keeps)]
+Numbers = tuple[Annotated[int, Field(strict=True)], ...]
 DatasetName = Annotated[str, AfterValidator(_dataset)]
 Region = Annotated[str, matching(r"[a-z]{2,}(-[a-z]+)+-\d+", "must be an AWS region such as eu-central-1")]
 Url = Annotated[str, matching(r"https?://[^\s/]+(/\S*)?", "must be a URL such as http://127.0.0.1:5000")]

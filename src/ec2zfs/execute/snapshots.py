@@ -12,7 +12,8 @@ from itertools import groupby
 
 from ec2zfs.execute.replication_state import missing_sources
 from ec2zfs.hosts.host import Host
-from ec2zfs.model.source import Source, snapshot_name
+from ec2zfs.model.snapshot_name import snapshot_name
+from ec2zfs.model.source import Source
 from ec2zfs.tools.zfs import Zfs
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ec2zfs.execute.replication import preview
-from ec2zfs.model.source import snapshot_name
+from ec2zfs.model.snapshot_name import snapshot_name
 from ec2zfs.plan.receiver import ReceiverAction
 from ec2zfs.plan.replication import ReplicationPlan
 from ec2zfs.plan.volumes import current

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 
 from ec2zfs.config import parse
 from ec2zfs.errors import ConfigurationError
+from ec2zfs.model.period import STANDARD, Period
+from ec2zfs.model.policy import Keep, PolicyRule, Tier
 
 RIGHT = """\
 [aws]
@@ -40,6 +43,11 @@ def with_key(section: str, key: str, value: str) -> str:
     before, _, after = RIGHT.partition(header)
     body, *rest = re.split(r"^(?=\[)", after, maxsplit=1, flags=re.MULTILINE)
     return f"{before}{header}{key} = {value}\n" + re.sub(rf"(?m)^{key} = .*\n", "", body) + "".join(rest)
+
+
+def with_table(table: str, *lines: str) -> str:
+    """The right text with one more table of a list at its end."""
+    return RIGHT + "\n".join((f"[[{table}]]", *lines, ""))
 
 
 def test_the_right_text_is_right_without_any_section_that_is_optional() -> None:
@@ -120,6 +128,54 @@ def test_a_wrong_value_is_named_with_what_would_be_right(section: str, key: str,
     place = f"source[1].{key}" if section == "source" else f"{section}.{key}"
     assert re.match(rf"(line \d+: )?{re.escape(place)}", fault) or "is needed when" in fault
     assert right in fault
+
+
+POLICY = ('datasets = ["tank/home"]',)
+PERIOD = ('name = "nightly"',)
+KEEPS = "must be a number for each period, such as { hourly = 24, daily = { keep = 30, days = 60 } }"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (with_table("policy", *POLICY, "site = 5"), f"line 17: policy[1].site {KEEPS}; it is 5."),
+        (with_table("policy", *POLICY, "site = { daily = -1 }"), f"line 17: policy[1].site {KEEPS}"),
+        (with_table("policy", *POLICY, "site = { daily = { days = 3 } }"), f"line 17: policy[1].site {KEEPS}"),
+        (with_table("policy", *POLICY, "cloud = { daily = { keep = 3, weeks = 3 } }"), f"policy[1].cloud {KEEPS}"),
+        (with_table("policy", *POLICY, "cloud = { daily = true }"), f"policy[1].cloud {KEEPS}"),
+        (with_table("policy", *POLICY, "site = { nightly = 3 }"), "there is no nightly (write a [[period]])"),
+        (with_table("policy", 'datasets = ["tank@x"]'), "must be datasets: a name such as tank/home, in which *"),
+        (with_table("policy", "site = { daily = 3 }"), "policy[1].datasets is missing: names of the datasets"),
+        (with_table("policy", *POLICY, "size = 3"), "policy[1].size is not a key that ec2zfs knows"),
+        (with_table("period", 'name = "Nightly"'), "must be lower-case letters, digits and -, and begin with a letter"),
+        (with_table("period", *PERIOD, "minutes = [60]"), "must be a list of numbers from 0 to 59; it is [60]."),
+        (with_table("period", *PERIOD, "hours = []"), "must be a list of numbers from 0 to 23; it is []."),
+        (with_table("period", *PERIOD, "weekdays = [0]"), "must be a list of numbers from 1 to 7; it is [0]."),
+        (with_table("period", *PERIOD, "minutes = 5"), "must be a list"),
+        (with_key("snapshots", "time_zone", '"Berlin"'), 'must be a time zone, such as "Europe/Berlin" or "UTC"'),
+        (with_key("snapshots", "hook_seconds", "0"), "must be at least 1; it is 0"),
+    ],
+)
+def test_a_wrong_policy_is_named_with_what_would_be_right(text: str, fault: str) -> None:
+    (found,) = said(text)
+    assert fault in found
+
+
+def test_policies_and_periods_as_they_are_reckoned_with() -> None:
+    text = with_table("policy", *POLICY, "site = { nightly = 9, daily = { keep = 30, days = 60 } }", "exclude = false")
+    nightly = ('name = "nightly"', "hours = [2]", "weekdays = [1, 7]")
+    configuration = parse(text + with_table("period", *nightly).removeprefix(RIGHT))
+    (rule,) = (policy.rule for policy in configuration.policies)
+    assert rule == PolicyRule(
+        ("tank/home",), {Tier.SITE: {"nightly": Keep(9), "daily": Keep(30, timedelta(days=60))}}, exclude=False
+    )
+    assert configuration.periods == (*STANDARD, Period("nightly", hours=(2,), weekdays=(0, 6)))
+
+
+def test_a_period_of_a_standard_name_takes_its_place() -> None:
+    periods = parse(with_table("period", 'name = "daily"', "hours = [2]", "minutes = [17]")).periods
+    assert [period.name for period in periods] == [period.name for period in STANDARD]
+    assert Period("daily", minutes=(17,), hours=(2,)) in periods
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from tests.unit.replication.world import World
 
 from ec2zfs.errors import ConfigurationError
 from ec2zfs.execute.snapshots import take
-from ec2zfs.model.source import Source, snapshot_name
+from ec2zfs.model.snapshot_name import snapshot_name
+from ec2zfs.model.source import Source
 
 NOW = datetime(2026, 11, 23, 2, 17, tzinfo=UTC)
 NAME = "ec2zfs_2026-11-23T02:17:00Z_daily"

@@ -1,0 +1,40 @@
+"""What our snapshots are called: `ec2zfs_2026-11-23T02:17:00Z_daily`. Sortable, always in UTC. Pure text."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+_OURS = re.compile(r"ec2zfs_([0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]Z)_([a-z][a-z0-9-]*)")
+
+
+class SnapshotParts(NamedTuple):
+    """What a name says: when the snapshot was taken, as a sortable text, and of which period it is."""
+
+    time: str
+    period: str
+
+
+def snapshot_name(now: datetime, period: str) -> str:
+    """The name of a snapshot of ours; ValueError when `now` knows no zone: such a name would lie twice a year."""
+    return f"ec2zfs_{sortable(now)}_{period}"
+
+
+def snapshot_parts(name: str) -> SnapshotParts | None:
+    """The parts of a name of ours, None for another one."""
+    found = _OURS.fullmatch(name)
+    return SnapshotParts(found[1], found[2]) if found else None
+
+
+def sortable(time: datetime) -> str:
+    """A time as it stands in names."""
+    if time.tzinfo is None:
+        raise ValueError("the time of a snapshot needs a time zone")
+    return time.astimezone(UTC).strftime(_TIME)
+
+
+def named_time(parts: SnapshotParts) -> datetime:
+    """When a snapshot was taken, in UTC."""
+    return datetime.strptime(parts.time, _TIME).replace(tzinfo=UTC)
