@@ -69,13 +69,13 @@ def a_tree_is_taken_whole_or_not_at_all(sides: Sides) -> None:
     child = f"{sides.source}/child"
     sides.hands.create(child)
     zfs = Zfs(sides.site)
-    zfs.snapshot([f"{sides.source}@one"], OURS, recursive=True)
+    zfs.snapshot([f"{sides.source}@one", f"{child}@one"], OURS)
     parent, below = zfs.datasets((sides.source,), recursive=True)
     assert [len(each.snapshots) for each in (parent, below)] == [1, 1]
     assert parent.snapshots[0].createtxg == below.snapshots[0].createtxg
     sides.hands.snapshot(f"{child}@two", 1)
     with pytest.raises(CommandFailed, match="dataset already exists"):
-        zfs.snapshot([f"{sides.source}@two"], OURS, recursive=True)
+        zfs.snapshot([f"{sides.source}@two", f"{child}@two"], OURS)
     assert zfs.datasets((sides.source,), recursive=True)[0] == parent
 
 

@@ -86,6 +86,7 @@ class Pool:
     datasets: dict[str, FakeDataset] = field(default_factory=dict)
     available: int = 1 << 40
     txg: int = 0
+    clones: dict[str, str] = field(default_factory=dict)
 
     def create(
         self, name: str, *, kind: str = "filesystem", encrypted: bool = False, properties: dict[str, str] | None = None
@@ -110,12 +111,8 @@ class Pool:
         found.written = 0
         return found.snapshots[-1]
 
-    def take(self, names: Sequence[str], properties: dict[str, str], recursive: bool) -> None:
-        wanted = dict.fromkeys(
-            (dataset, name.split("@")[1])
-            for name in names
-            for dataset in self._below(name.partition("@")[0], None if recursive else 0)
-        )
+    def take(self, names: Sequence[str], properties: dict[str, str]) -> None:
+        wanted = dict.fromkeys((name.partition("@")[0], name.partition("@")[2]) for name in names)
         assert len({dataset.partition("/")[0] for dataset, _ in wanted}) == 1, "one pool for each zfs snapshot"
         for dataset, name in wanted:
             if any(snap.name == name for snap in self.find(dataset).snapshots):
@@ -135,6 +132,19 @@ class Pool:
 
     def destroy_bookmark(self, bookmark: str) -> None:
         self.find(bookmark.partition("#")[0]).bookmarks.remove(self._entry(bookmark))
+
+    def destroy_snapshots(self, names: str, *, preview: bool) -> str:
+        """`zfs destroy -vp DATASET@A,B`: all of them or none."""
+        dataset, _, shorts = names.partition("@")
+        doomed = [f"{dataset}@{short}" for short in shorts.split(",")]
+        reclaimed = sum(self._entry(each).size for each in doomed)
+        for each in doomed:
+            if clone := self.clones.get(each):
+                raise ZfsSays(f"cannot destroy '{each}': snapshot has dependent clones\n{clone}")
+        for each in doomed:
+            if not preview:
+                self.destroy_snapshot(each)
+        return "".join(f"destroy\t{each}\n" for each in doomed) + f"reclaim\t{reclaimed}\n"
 
     def destroy_snapshot(self, snapshot: str) -> None:
         found, gone = self.find(snapshot.partition("@")[0]), self._entry(snapshot)
@@ -289,7 +299,15 @@ class Pool:
     def _value(self, row: str, column: str) -> str:
         if "@" in row or "#" in row:
             entry = self._entry(row)
-            return {"name": row, "guid": str(entry.guid), "createtxg": str(entry.txg)}[column]
+            told = {
+                "name": row,
+                "guid": str(entry.guid),
+                "createtxg": str(entry.txg),
+                "userrefs": "0",
+                "clones": self.clones.get(row, "-"),
+                "used": str(entry.size),
+            }
+            return told[column] if column in told else dict(entry.properties).get(column, "-")
         held = self.datasets[row]
         return {
             "name": row,

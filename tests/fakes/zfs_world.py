@@ -5,8 +5,8 @@
     Replicator(site, receiver, "cloud", WorldTransport(), Silent())
 
 `ZfsHost.run` is the `Host` seam, `WorldTransport.carry` the `Transport` seam; `hook` hears of each event and may raise,
-to kill whoever drives. What must never happen (`receive -F`, an encrypted source sent plain, a snapshot destroyed by
-the controller) fails at once as an AssertionError.
+to kill whoever drives. What must never happen (`receive -F`, an encrypted source sent plain) fails at once as an
+AssertionError.
 """
 
 from __future__ import annotations
@@ -66,8 +66,17 @@ class ZfsHost:
         return answer
 
     def _script(self, name: str, words: Sequence[str], stdin: str) -> tuple[int, str, str]:
+        lines = stdin.splitlines()
+        if name == "zfs_snapshot.sh":
+            return self._interpreted(("zfs", "snapshot", *words, *lines), "")
+        if name == "zfs_each.sh":
+            each = [self._interpreted(("zfs", *words, line), "") for line in lines]
+            failed = any(status for status, _, _ in each)
+            return (123 if failed else 0), "".join(out for _, out, _ in each), "".join(err for _, _, err in each)
+        if name == "zfs_destroy.sh":
+            return 0, "".join(f"{self._destroyed(words, *line.split(chr(9)))}\n" for line in lines), ""
         if name == "zfs_sizes.sh":
-            sends = (("zfs", "send", "-nP", *line.split("\t")) for line in stdin.splitlines())
+            sends = (("zfs", "send", "-nP", *line.split("\t")) for line in lines)
             return 0, "".join("stream\n" + self._interpreted(send, "")[1] for send in sends), ""
         assert name == "zfs_mark.sh", name
         snapshot, cursor, *outdated = words
@@ -77,6 +86,16 @@ class ZfsHost:
                 return made
         gone = [self._interpreted(("zfs", "destroy", bookmark), "") for bookmark in outdated]
         return next((answer for answer in gone if answer[0]), (0, "", ""))
+
+    def _destroyed(self, words: Sequence[str], names: str, meant: str) -> str:
+        marked_by, *preview = words
+        dataset, _, shorts = names.partition("@")
+        asked = ("zfs", "list", "-Hp", "-t", "snapshot", "-o", f"guid,{marked_by}")
+        status, out, _ = self._interpreted((*asked, *(f"{dataset}@{short}" for short in shorts.split(","))), "")
+        if status or sorted(out.replace("\t", ":").split()) != meant.split(","):
+            return "changed"
+        status, out, err = self._interpreted(("zfs", "destroy", "-vp", *preview, names), "")
+        return f"kept\t{err.replace(chr(10), ' ')}" if status else f"destroyed\t{out.split()[-1]}"
 
     def _tool(self, argv: Sequence[str]) -> tuple[int, str, str]:
         tool, verb, *words = argv
@@ -109,13 +128,17 @@ class ZfsHost:
         return self.zfs.listing([name], ["filesystem", "volume"], [prop], 0)
 
     def _snapshot(self, words: list[str]) -> None:
-        options, names = _parsed(words, flags=("-r",), values=("-o",), repeated=True)
-        self.zfs.take(names, dict(word.split("=", 1) for word in options.get("-o", "").split("\n")), "-r" in options)
+        options, names = _parsed(words, flags=(), values=("-o",), repeated=True)
+        self.zfs.take(names, dict(word.split("=", 1) for word in options.get("-o", "").split("\n")))
 
-    def _destroy(self, words: list[str]) -> None:
+    def _destroy(self, words: list[str]) -> str | None:
+        if "@" in words[-1]:
+            options, (names,) = _parsed(words, flags=("-vp", "-n"), values=())
+            return self.zfs.destroy_snapshots(names, preview="-n" in options)
         assert len(words) == 1, words
         assert "#ec2zfs_" in words[0], f"only cursor bookmarks may ever be destroyed, not {words[0]}"
         self.zfs.destroy_bookmark(words[0])
+        return None
 
     def _create(self, words: list[str]) -> None:
         options, names = _parsed(words, flags=(), values=("-o",), repeated=True)

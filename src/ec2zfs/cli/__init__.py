@@ -17,7 +17,10 @@ VERBS = {
     "volumes": "create, attach, detach and delete the volumes of the pool",
     "pool": "create, unlock, lock, look at, grow and mend the cloud pool",
     "instance": "make, start, stop and reach the receiver",
-    "backup": "back all sources up: snapshot, start the receiver, unlock, replicate, check, lock, stop",
+    "backup": "back all sources up: snapshot, start the receiver, unlock, replicate, check, lock, stop, prune",
+    "snapshot": "take the snapshots that are due at the site",
+    "prune": "destroy the snapshots that the policies do not keep at the site",
+    "snapshots": "list the site's snapshots: what keeps each, and until when",
     "demo": "show a whole backup day in a local EC2, on real ZFS and LUKS, and prove it",
     "lab": "run a local EC2 with real machines",
 }

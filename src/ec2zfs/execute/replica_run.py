@@ -19,6 +19,7 @@ from ec2zfs.model.snapshot import ResumeToken
 from ec2zfs.plan.conflicts import conflict_error
 from ec2zfs.plan.replication import DatasetPlan, plan_dataset
 from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Mark, Resume, Step, Transfer
+from ec2zfs.plan.selection import Selection
 from ec2zfs.tools.zfs import Zfs
 from ec2zfs.tools.zfs_streams import busy, meaning, receive_command, send_command
 from ec2zfs.transport.transport import Transport
@@ -30,13 +31,13 @@ The pauses for a busy dataset, or a host that does not answer, add up to 62 s.""
 
 @dataclass(frozen=True)
 class Ends:
-    """The two ends of replication, what carries between them, and how to wait (seconds)."""
+    """The two ends of replication, what carries between them, what is to be carried, and how to wait (seconds)."""
 
     site: Host
     receiver: Host
-    pool: str
     transport: Transport
     progress: Progress
+    selection: Selection
     pause: Callable[[float], None]
 
 
@@ -171,7 +172,8 @@ class ReplicaRun:
         target = Zfs(self.ends.receiver).dataset(replica.target)
         if source is None:
             return DatasetPlan(replica, note="it does not exist any more")
-        plan = plan_dataset(replica, source, target and with_token(self.ends.site, target))
+        chosen = self.ends.selection.of(source, target)
+        plan = plan_dataset(replica, chosen, target and with_token(self.ends.site, target))
         if plan.conflict:
             raise conflict_error(plan.conflict)
         return plan

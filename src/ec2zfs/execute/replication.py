@@ -22,6 +22,7 @@ from ec2zfs.plan.conflicts import conflict_error
 from ec2zfs.plan.cursors import expected_state
 from ec2zfs.plan.replication import DatasetPlan, ReplicationPlan, plan_replication, require_space
 from ec2zfs.plan.replication_steps import Transfer
+from ec2zfs.plan.selection import Selection
 from ec2zfs.tools.zfs import Zfs
 from ec2zfs.tools.zfs_streams import sizes
 from ec2zfs.transport.transport import Transport
@@ -29,13 +30,17 @@ from ec2zfs.transport.transport import Transport
 
 @dataclass(frozen=True)
 class Replicator:
-    """Brings the copies in a pool on the receiver up to what the site has. `pause` waits that many seconds."""
+    """Brings the copies in a pool on the receiver up to what the site has, as far as they are to keep it.
+
+    `pause` waits that many seconds.
+    """
 
     site: Host
     receiver: Host
     pool: str
     transport: Transport
     progress: Progress
+    selection: Selection
     pause: Callable[[float], None] = time.sleep
 
     def observe(self, sources: Sequence[Source]) -> ReplicationState:
@@ -49,7 +54,7 @@ class Replicator:
 
     def plan(self, state: ReplicationState) -> ReplicationPlan:
         """What is to be done, with the size of each stream."""
-        return _sized(self.site, plan_replication(state))
+        return _sized(self.site, plan_replication(self.selection.among(state)))
 
     def run(self, plan: ReplicationPlan) -> ReplicationReport:
         """Carry the plan out and report on every dataset; the report's `raise_for_errors()` raises what was left out.
@@ -86,16 +91,17 @@ class Replicator:
         return DatasetReport(plan.replica, tuple(run.sent), plan.note, tuple(run.warnings), error)
 
     def _ends(self) -> Ends:
-        return Ends(self.site, self.receiver, self.pool, self.transport, self.progress, self.pause)
+        return Ends(self.site, self.receiver, self.transport, self.progress, self.selection, self.pause)
 
 
-def preview(site: Host, sources: Sequence[Source], pool: str) -> ReplicationPlan:
+def preview(site: Host, sources: Sequence[Source], pool: str, selection: Selection) -> ReplicationPlan:
     """What the next replication would send, judged from the site alone while the receiver is down and the pool locked.
 
     The site's cursor bookmarks tell what the pool has; the changes since the newest snapshot are `unsent_bytes` of each
     dataset.
     """
-    return _sized(site, plan_replication(expected_state(pool, source_datasets(site, sources))))
+    state = expected_state(pool, source_datasets(site, sources))
+    return _sized(site, plan_replication(selection.among(state)))
 
 
 def _sized(site: Host, plan: ReplicationPlan) -> ReplicationPlan:

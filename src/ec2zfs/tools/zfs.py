@@ -75,10 +75,10 @@ class Zfs:
         """The text of the token that the dataset holds now, or ""."""
         return _told(self._list("get", "-Hp", "-o", "value", "receive_resume_token", name)[0])
 
-    def snapshot(self, names: Iterable[str], properties: dict[str, str], *, recursive: bool) -> None:
-        """Take snapshots of one pool, all in one transaction group; the children's too when `recursive`."""
+    def snapshot(self, names: Iterable[str], properties: dict[str, str]) -> None:
+        """Take snapshots of one pool, all in one transaction group or none."""
         options = [word for name, value in properties.items() for word in ("-o", f"{name}={value}")]
-        self._change("snapshot", *(("-r",) if recursive else ()), *options, *names)
+        self.host.run(zfs_script("zfs_snapshot.sh", *options, stdin=names))
 
     def create_parent(self, name: str) -> None:
         """Create a file system that is never mounted and read-only, to stand above copies."""

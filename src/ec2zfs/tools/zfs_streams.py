@@ -58,9 +58,8 @@ def sizes(host: Host, transfers: Sequence[Transfer]) -> tuple[int | None, ...]:
     """The estimated bytes of each stream, by one execution for all (fact 45); None where `zfs send -nP` failed."""
     if not transfers:
         return ()
-    lines = "".join("\t".join(_send_words(transfer)) + "\n" for transfer in transfers)
-    command = replace(zfs_script("zfs_sizes.sh"), stdin=lines.encode(), timeout=ESTIMATE_LIMIT)
-    return parse_sizes(host.run(command).lines())
+    lines = ("\t".join(_send_words(transfer)) for transfer in transfers)
+    return parse_sizes(host.run(zfs_script("zfs_sizes.sh", stdin=lines, timeout=ESTIMATE_LIMIT)).lines())
 
 
 def parse_sizes(lines: Iterable[str]) -> tuple[int | None, ...]:

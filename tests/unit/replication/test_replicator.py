@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.fakes.fuse import Killed
 from tests.fakes.zfs_world import ZfsHost
-from tests.unit.replication.world import TANK, World
+from tests.unit.replication.world import STANDARD, TANK, World
 
 from ec2zfs.errors import (
     CommandFailed,
@@ -305,7 +305,7 @@ def test_a_receive_that_outlived_its_controller_is_waited_for(names: tuple[str, 
         world.pauses.append(seconds)
         copy.receiving = len(world.pauses) < 3
 
-    replicator = Replicator(world.site, world.receiver, "cloud", world.transport, Silent(), pause)
+    replicator = Replicator(world.site, world.receiver, "cloud", world.transport, Silent(), STANDARD, pause)
     report = replicator.run(replicator.plan(replicator.observe(TANK)))
     report.raise_for_errors()
     assert (world.pauses, report.bytes) == ([2.0, 4.0, 8.0], 500)
@@ -411,7 +411,7 @@ def test_the_preview_asks_the_site_alone() -> None:
     world.receiver.commands.clear()
     world.site.zfs.snapshot("tank", "two", 30)
     world.site.zfs.find("tank").written = 44
-    plan = preview(world.site, TANK, "cloud")
+    plan = preview(world.site, TANK, "cloud", STANDARD)
     assert [(str(step), step.bytes) for step in plan.transfers] == [
         ("send tank@two since @one", 30),
         ("send tank/home@one in full", 1000),

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from tests.fakes.zfs_world import WorldTransport, ZfsHost, unheard
 
 from ec2zfs.execute.progress import Silent
 from ec2zfs.execute.replication import Replicator
 from ec2zfs.execute.replication_report import ReplicationReport
+from ec2zfs.model.policy import Schedule, Tier
 from ec2zfs.model.source import Source
+from ec2zfs.plan.selection import Selection
+from ec2zfs.runs.snapshots import keeps_of
 
 TANK = (Source("tank"),)
+NOW = datetime(2026, 11, 24, 2, 17, tzinfo=UTC)
+STANDARD = Selection(keeps_of(Schedule(), Tier.CLOUD), lambda: NOW)
 
 
 @dataclass
@@ -23,6 +29,7 @@ class World:
     receiver: ZfsHost = field(default_factory=lambda: ZfsHost("receiver"))
     transport: WorldTransport = field(default_factory=WorldTransport)
     pauses: list[float] = field(default_factory=list)
+    selection: Selection = STANDARD
 
     def __post_init__(self) -> None:
         self.site.zfs.create("tank")
@@ -32,7 +39,9 @@ class World:
         self.site.hook = self.receiver.hook = self.transport.hook = hook
 
     def replicator(self) -> Replicator:
-        return Replicator(self.site, self.receiver, "cloud", self.transport, Silent(), self.pauses.append)
+        return Replicator(
+            self.site, self.receiver, "cloud", self.transport, Silent(), self.selection, self.pauses.append
+        )
 
     def replicate(self, sources: Sequence[Source] = TANK) -> ReplicationReport:
         replicator = self.replicator()

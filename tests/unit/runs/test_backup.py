@@ -40,6 +40,7 @@ from ec2zfs.errors import (
 from ec2zfs.hosts.host import Command, Result
 from ec2zfs.hosts.secret import Secret
 from ec2zfs.model.instance import InstanceState, Market
+from ec2zfs.runs.backup import PRUNE
 from ec2zfs.runs.preview import preview_backup
 
 
@@ -198,7 +199,7 @@ def test_without_spot_capacity_the_day_goes_on_with_a_machine_on_demand_that_is_
     controller = Controller(day)
     with pytest.raises(NoCapacity):
         controller.back_up(NEXT_DAY)
-    assert ran(controller) == [("snapshot", False), ("start the receiver", True), (STOPPING, False)]
+    assert ran(controller) == [("snapshot", False), ("start the receiver", True), *ENDED[1:]]
     require_rest(day)
 
 
@@ -225,7 +226,7 @@ def test_when_nothing_can_be_cleaned_up_the_first_failure_is_told_with_what_foll
     with pytest.raises(WrongPoolKey) as raised:
         controller.back_up(FIRST_DAY, Secret(b"a key that opens nothing of this pool"))
     assert raised.value.__notes__ == [f"After that, `{STOPPING}` failed too: EC2 does not stop it."]
-    assert ran(controller)[-1] == (STOPPING, True)
+    assert ran(controller)[-2:] == [(STOPPING, True), (PRUNE, False)]
     assert day.group.rules == ()
 
 
