@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from functools import lru_cache
 
 from ec2zfs.model.period import Period
@@ -34,10 +34,10 @@ def fates(dataset: Dataset, rules: TierRules, schedule: Schedule, now: datetime)
             yield Fate(verdict)
             continue
         taken, period = named_time(parts), periods[parts.period]
-        yield Fate(verdict, _until(taken, keep, verdict.rank, (period, schedule, now)))
+        yield Fate(verdict, _until(taken, keep, verdict.rank, (period, schedule.zone, now)))
 
 
-def _until(taken: datetime, keep: Keep, rank: int, clock: tuple[Period, Schedule, datetime]) -> datetime | None:
+def _until(taken: datetime, keep: Keep, rank: int, clock: tuple[Period, tzinfo, datetime]) -> datetime | None:
     """When so many newer ones are due that the number is full, or the age is reached; whichever comes first. The newest
     of a period stays until the next."""
     full = _due_after(*clock, max(1, keep.count - rank + 1))
@@ -50,7 +50,7 @@ def _until(taken: datetime, keep: Keep, rank: int, clock: tuple[Period, Schedule
 
 
 @lru_cache(maxsize=4096)
-def _due_after(period: Period, schedule: Schedule, now: datetime, times: int) -> datetime | None:
+def _due_after(period: Period, zone: tzinfo, now: datetime, times: int) -> datetime | None:
     """The due time that is so many after now."""
-    due = next_due(period, schedule.zone, now) if times == 1 else _due_after(period, schedule, now, times - 1)
-    return due if times == 1 or due is None else next_due(period, schedule.zone, due)
+    before = now if times == 1 else _due_after(period, zone, now, times - 1)
+    return before and next_due(period, zone, before)

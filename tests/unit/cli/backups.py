@@ -85,7 +85,11 @@ class Backup:
         """The same as a person does it."""
         controller = Controller(self.day, cut or self.cut)
         parts = controller.parts()
-        for name, part in (("site", parts.site.host), ("receiver", parts.upkeep.receiver), ("fleet", parts.upkeep.fleet)):
+        for name, part in (
+            ("site", parts.site.host),
+            ("receiver", parts.upkeep.receiver),
+            ("fleet", parts.upkeep.fleet),
+        ):
             self.monkeypatch.setattr(Session, name, part)
         self.monkeypatch.setattr(Session, "attached_volumes", lambda _session, **_given: parts.upkeep.attach())
         self.monkeypatch.setattr(Session, "seat", lambda _session: parts.upkeep.seat())
