@@ -415,7 +415,7 @@ class ReceiverHost:
         self.require_answering()
         if command.argv[0] == "flock":
             return self._day.machine.run(command)
-        if command.argv[0] in ("zfs", "zstream") or command.argv[3:4] in (("zfs_sizes.sh",), ("zfs_mark.sh",)):
+        if command.argv[0] in ("zfs", "zstream") or command.argv[3:4] == ("zfs_hold.sh",):
             return self.zfs.run(command)
         return self._system.run(command)
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 GUIDS = itertools.count(0x1000)
+EPOCH = 1764200000
+"""When a hold is put on in transaction group 0; a second goes by with each."""
 
 
 class ZfsSays(Exception):
@@ -53,7 +55,10 @@ class Stream:
 
 @dataclass
 class FakeDataset:
-    """A file system or volume of the pool; `receiving` while a stream comes in."""
+    """A file system or volume of the pool; `receiving` while a stream comes in.
+
+    `holds`: by the snapshot's GUID each tag with its time.
+    """
 
     guid: int
     kind: str = "filesystem"
@@ -64,6 +69,7 @@ class FakeDataset:
     written: int = 0
     partial: tuple[Stream, int] | None = None
     receiving: bool = False
+    holds: dict[int, dict[str, int]] = field(default_factory=dict)
 
     @property
     def token(self) -> str:
@@ -138,6 +144,10 @@ class Pool:
 
     def destroy_snapshot(self, snapshot: str) -> None:
         found, gone = self.find(snapshot.partition("@")[0]), self._entry(snapshot)
+        if found.holds.get(gone.guid):
+            raise ZfsSays(
+                f"cannot destroy snapshot {snapshot}: it's being held. Run 'zfs holds -r {snapshot}' to see holders."
+            )
         place = found.snapshots.index(gone)
         del found.snapshots[place]
         if place == len(found.snapshots):
@@ -145,6 +155,66 @@ class Pool:
         else:
             heir = found.snapshots[place]
             found.snapshots[place] = replace(heir, size=heir.size + gone.size)
+
+    def hold(self, tag: str, snapshots: Sequence[str]) -> None:
+        """Hold those that can be; the others are told together at the end."""
+        self._each(snapshots, lambda name: self._hold(tag, name))
+
+    def _hold(self, tag: str, name: str) -> None:
+        held = self._held(name, f"cannot hold snapshot '{name}'")
+        if tag in held:
+            raise ZfsSays(f"cannot hold snapshot '{name}': tag already exists on this dataset")
+        self.txg += 1
+        held[tag] = EPOCH + self.txg
+
+    def release(self, tag: str, snapshots: Sequence[str]) -> None:
+        """Release those that can be; the others are told together at the end."""
+        self._each(snapshots, lambda name: self._release(tag, name))
+
+    def _release(self, tag: str, name: str) -> None:
+        held = self._held(name, f"cannot release hold from snapshot '{name}'")
+        if tag not in held:
+            raise ZfsSays(f"cannot release hold from snapshot '{name}': no such tag on this dataset")
+        del held[tag]
+
+    def _held(self, name: str, refusal: str) -> dict[str, int]:
+        found = self.find(name.partition("@")[0])
+        snap = next((snap for snap in found.snapshots if snap.name == name.partition("@")[2]), None)
+        if snap is None:
+            raise ZfsSays(f"{refusal}: dataset does not exist")
+        return found.holds.setdefault(snap.guid, {})
+
+    @staticmethod
+    def _each(snapshots: Sequence[str], do: Callable[[str], None]) -> None:
+        refusals = []
+        for name in snapshots:
+            try:
+                do(name)
+            except ZfsSays as refusal:
+                refusals.append(str(refusal))
+        if refusals:
+            raise ZfsSays("\n".join(refusals))
+
+    def holds(self, snapshots: Sequence[str]) -> str:
+        """What `zfs holds -Hp` prints."""
+        lines: list[str] = []
+
+        def tell(name: str) -> None:
+            held = self.find(name.partition("@")[0]).holds.get(self._entry(name).guid, {})
+            lines.extend(f"{name}\t{tag}\t{time}\n" for tag, time in held.items())
+
+        try:
+            self._each(snapshots, tell)
+        except ZfsSays as refusal:
+            raise ZfsSays(str(refusal), "".join(lines)) from None
+        return "".join(lines)
+
+    def user_property(self, name: str, prop: str) -> str:
+        """The value of the dataset or of the nearest one above that has one."""
+        words = name.split("/")
+        above = ("/".join(words[:count]) for count in range(len(words), 0, -1))
+        values = (self.datasets[each].properties.get(prop) for each in above if each in self.datasets)
+        return next((value for value in values if value), "-")
 
     def abort(self, name: str) -> None:
         found = self.find(name)
@@ -289,8 +359,11 @@ class Pool:
     def _value(self, row: str, column: str) -> str:
         if "@" in row or "#" in row:
             entry = self._entry(row)
-            return {"name": row, "guid": str(entry.guid), "createtxg": str(entry.txg)}[column]
+            refs = str(len(self.find(row.replace("#", "@").partition("@")[0]).holds.get(entry.guid, {})))
+            return {"name": row, "guid": str(entry.guid), "createtxg": str(entry.txg), "userrefs": refs}[column]
         held = self.datasets[row]
+        if ":" in column:
+            return self.user_property(row, column)
         return {
             "name": row,
             "type": held.kind,

@@ -17,7 +17,7 @@ from ec2zfs.execute.replication_state import with_token
 from ec2zfs.hosts.host import Host, Stage
 from ec2zfs.model.snapshot import ResumeToken
 from ec2zfs.plan.conflicts import conflict_error
-from ec2zfs.plan.replication import DatasetPlan, plan_dataset
+from ec2zfs.plan.replication import Common, DatasetPlan, plan_dataset
 from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Mark, Resume, Step, Transfer
 from ec2zfs.tools.zfs import Zfs
 from ec2zfs.tools.zfs_streams import busy, meaning, receive_command, send_command
@@ -42,7 +42,10 @@ class Ends:
 
 @dataclass
 class ReplicaRun:
-    """One dataset's way. `sent` and `warnings` grow as it goes on, and hold what was done when it fails."""
+    """One dataset's way. `sent` and `warnings` grow as it goes on, and hold what was done when it fails.
+
+    `plan` is what is left to do, and where both sides stand by then.
+    """
 
     ends: Ends
     plan: DatasetPlan
@@ -91,6 +94,8 @@ class ReplicaRun:
         self.ends.transport.carry(sender, Stage(self.ends.receiver, receive_command(step)), heard)
         self._check(step)
         self.sent.append(Sent(str(step), step.base.name if step.base else "", step.to.name, moved[0]))
+        copy = replace(step.to, dataset=step.replica.target)
+        self.plan = replace(self.plan, common=Common(step.to, copy, bookmarked=False))
 
     def _check(self, step: Transfer) -> None:
         """Both commands were content: the snapshot must stand there, under its name and with its GUID."""
@@ -109,6 +114,9 @@ class ReplicaRun:
             Zfs(self.ends.site).mark(step)
         except CommandFailed as error:
             self.warnings.append(f"The bookmark {step.cursor} of {step.snapshot} could not be made: {error}")
+            return
+        if self.plan.common and self.plan.common.ours.guid == step.snapshot.guid:
+            self.plan = replace(self.plan, common=replace(self.plan.common, bookmarked=True))
 
     def _drop(self, token: ResumeToken, reason: str) -> None:
         target = self.plan.replica.target

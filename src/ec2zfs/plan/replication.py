@@ -32,11 +32,23 @@ SLACK_PART = 20
 
 
 @dataclass(frozen=True)
+class Common:
+    """The newest snapshot that both sides have: what the source has of it, and its copy.
+
+    `bookmarked`: the source has a bookmark of it, which stands in for it when it is gone.
+    """
+
+    ours: Snapshot | Bookmark
+    copy: Snapshot
+    bookmarked: bool
+
+
+@dataclass(frozen=True)
 class DatasetPlan:
     """What is to be done for one dataset.
 
     `conflict` says why nothing can be, `note` why nothing needs to be (or cannot yet). `unsent_bytes` is what the
-    source has written since its newest snapshot: no step here sends it.
+    source has written since its newest snapshot: no step here sends it. `common` is where both sides stand.
     """
 
     replica: Replica
@@ -44,11 +56,20 @@ class DatasetPlan:
     conflict: Conflict | None = None
     note: str = ""
     unsent_bytes: int = 0
+    common: Common | None = None
 
     @property
     def transfers(self) -> tuple[Transfer, ...]:
         """The steps that send a stream."""
         return tuple(step for step in self.steps if isinstance(step, Transfer))
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Datasets in whose snapshots an earlier run may have left holds; none as a rule."""
+
+    site: tuple[str, ...] = ()
+    receiver: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +79,7 @@ class ReplicationPlan:
     pool: str
     datasets: tuple[DatasetPlan, ...]
     available: int | None = None
+    audit: Audit = Audit()
 
     @property
     def transfers(self) -> tuple[Transfer, ...]:
@@ -94,7 +116,7 @@ def plan_replication(state: ReplicationState) -> ReplicationPlan:
             standing.add(target)
         elif target not in standing:
             waiting.add(target)
-    return ReplicationPlan(state.pool, tuple(plans), state.available)
+    return ReplicationPlan(state.pool, tuple(plans), state.available, _audit(state))
 
 
 def plan_dataset(
@@ -103,16 +125,18 @@ def plan_dataset(
     """Decide for one dataset; `target` is its copy so far, `parents` what must be created above it."""
     if not source.snapshots:
         return DatasetPlan(replica, note="it has no snapshot yet", unsent_bytes=source.written)
-    base = _base(source, target)
+    common = find_common(source, target)
+    base = common.ours if common else None
     pending = tuple(snap for snap in source.snapshots if base is None or snap.createtxg > base.createtxg)
     conflict = _conflict(replica, source, target, pending)
     if conflict:
-        return DatasetPlan(replica, conflict=conflict, unsent_bytes=source.written)
+        return DatasetPlan(replica, conflict=conflict, unsent_bytes=source.written, common=common)
     opening = _opening(replica, base, pending, source, target)
     sending = _sending(replica, base, pending, opening)
     steps = _marked((*opening, *sending), base, cursors(source, replica.pool), replica.pool)
     note = "" if steps else "its newest snapshot is there already"
-    return DatasetPlan(replica, (*parents, *steps) if sending else steps, note=note, unsent_bytes=source.written)
+    steps = (*parents, *steps) if sending else steps
+    return DatasetPlan(replica, steps, note=note, unsent_bytes=source.written, common=common)
 
 
 def require_space(plan: ReplicationPlan) -> None:
@@ -159,12 +183,23 @@ def _ancestors(target: str) -> tuple[str, ...]:
     return tuple("/".join(words[:count]) for count in range(2, len(words)))
 
 
-def _base(source: Dataset, target: Dataset | None) -> Snapshot | Bookmark | None:
-    """What the source has of the newest snapshot that both sides know; a snapshot rather than its bookmark."""
-    known: dict[int, Snapshot | Bookmark] = {bookmark.guid: bookmark for bookmark in source.bookmarks}
-    known |= {snapshot.guid: snapshot for snapshot in source.snapshots}
+def find_common(source: Dataset, target: Dataset | None) -> Common | None:
+    """The newest snapshot that both sides know; of the source a snapshot rather than its bookmark."""
+    bookmarks = {bookmark.guid: bookmark for bookmark in source.bookmarks}
+    known: dict[int, Snapshot | Bookmark] = {**bookmarks, **{snapshot.guid: snapshot for snapshot in source.snapshots}}
     theirs = reversed(target.snapshots) if target else ()
-    return next((known[snapshot.guid] for snapshot in theirs if snapshot.guid in known), None)
+    copy = next((snapshot for snapshot in theirs if snapshot.guid in known), None)
+    return Common(known[copy.guid], copy, copy.guid in bookmarks) if copy else None
+
+
+def _audit(state: ReplicationState) -> Audit:
+    """Where to look for holds, if ZFS remembers that there may be any."""
+    site = any(state.pool in source.held_for for source in state.sources)
+    receiver = any(target.name == state.pool and state.pool in target.held_for for target in state.targets)
+    return Audit(
+        tuple(source.name for source in state.sources) if site else (),
+        tuple(target.name for target in state.targets) if receiver else (),
+    )
 
 
 def _conflict(
@@ -185,12 +220,12 @@ def _conflict(
 
 
 def _parted(replica: Replica, source: Dataset, target: Dataset, pending: tuple[Snapshot, ...]) -> Conflict | None:
-    base = _base(source, target)
-    if base is None:
+    common = find_common(source, target)
+    if common is None:
         return NoCommonBase(replica, source.snapshots, target.snapshots)
-    place = next(index for index, snapshot in enumerate(target.snapshots) if snapshot.guid == base.guid)
+    place = target.snapshots.index(common.copy)
     if target.snapshots[place + 1 :]:
-        return Diverged(replica, base, pending, target.snapshots[place + 1 :])
+        return Diverged(replica, common.ours, pending, target.snapshots[place + 1 :])
     return TargetModified(replica, target.snapshots[-1], target.written) if target.written else None
 
 

@@ -340,6 +340,7 @@ def test_a_partial_stream_other_than_the_one_that_was_judged_is_not_dropped() ->
     world.transport.break_at[1] = Killed("gone")
     with pytest.raises(Killed):
         world.replicate()
+    world.site.zfs.release("ec2zfs:cloud", ["tank@one"])
     world.site.zfs.destroy_snapshot("tank@one")
     world.site.zfs.snapshot("tank", "new", 1000)
     replicator = world.replicator()

@@ -68,9 +68,9 @@ def test_receive_never_forces_mounts_or_shares(transfer: Transfer, argv: str) ->
 
 def test_datasets_and_their_histories_are_read() -> None:
     rows = [
-        "tank\tfilesystem\t17227428384186432034\toff\t24576\t-",
-        "tank/disk\tvolume\t6\toff\t0\t-",
-        "tank/my files\tfilesystem\t7\taes-256-gcm\t-\t1-c0ffee-e8-789c",
+        "tank\tfilesystem\t17227428384186432034\toff\t24576\t-\t-",
+        "tank/disk\tvolume\t6\toff\t0\t-\tcloud",
+        "tank/my files\tfilesystem\t7\taes-256-gcm\t-\t1-c0ffee-e8-789c\tother,cloud",
     ]
     history = [
         "tank/my files@newer\t72\t99",
@@ -81,6 +81,7 @@ def test_datasets_and_their_histories_are_read() -> None:
     tank, disk, mine = with_history(parse_datasets(rows), history)
     assert tank == Dataset("tank", 17227428384186432034, encrypted=False, written=24576)
     assert disk.kind is DatasetKind.VOLUME
+    assert [each.held_for for each in (tank, disk, mine)] == [(), ("cloud",), ("other", "cloud")]
     assert [snap.name for snap in mine.snapshots] == ["ec2zfs_2026-11-23T02:17:00Z_daily", "newer"]
     assert mine.bookmarks == (Bookmark("tank/my files", "ec2zfs_cloud_0000000000000047", 71, 40),)
     assert (mine.encrypted, mine.written, mine.partial) == (True, 0, ResumeToken("1-c0ffee-e8-789c"))
