@@ -59,6 +59,12 @@ def released(held: Holds, left: Iterable[Left]) -> Holds:
     return held - kept - _union(needed(each) for each in all_left)
 
 
+def in_use(held: Holds, plan: ReplicationPlan) -> Holds:
+    """Which of the holds are of use now: to a run of this plan, or to the next one when that is cut."""
+    idle = released(held, (Left(dataset, begun=True) for dataset in plan.datasets)) - wanted(plan)
+    return held - idle
+
+
 def _wanted(plan: DatasetPlan) -> Holds:
     based = plan.transfers or _unmarked(plan)
     return (_ends(plan.common) if based else Holds()) | _sent(step.to for step in plan.transfers)
