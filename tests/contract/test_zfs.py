@@ -38,6 +38,9 @@ class Imagined:
     def hold(self, tag: str, snapshot: str) -> None:
         self.site.hold(tag, [snapshot])
 
+    def clone(self, snapshot: str, dataset: str) -> None:
+        self.site.clone(snapshot, dataset)
+
     def meddle(self, snapshot: str) -> None:
         dataset, name = snapshot.split("@")
         self.receiver.snapshot(dataset, name, self.receiver.find(dataset).written)

@@ -43,6 +43,10 @@ class Hands(Protocol):
         """Hold a snapshot at the site."""
         ...
 
+    def clone(self, snapshot: str, dataset: str) -> None:
+        """Make a dataset of a snapshot at the site."""
+        ...
+
     def meddle(self, snapshot: str) -> None:
         """Take a snapshot of a copy, at the receiver."""
         ...

@@ -19,7 +19,7 @@ from ec2zfs.errors import CommandFailed, NoSpace, ReplicationConflict
 from ec2zfs.model.snapshot import Bookmark, DatasetKind, ResumeToken
 from ec2zfs.plan.replication_steps import Full, Incremental, Mark, Resume
 from ec2zfs.tools.zfs import Zfs, missing_datasets
-from ec2zfs.tools.zfs_holds import ZfsHolds
+from ec2zfs.tools.zfs_holds import ZfsHolds, busy_snapshot, with_keepers
 from ec2zfs.tools.zfs_streams import sizes
 
 OURS = {"ec2zfs:run": "2026-11-23T02:17:00Z", "ec2zfs:period": "daily"}
@@ -165,6 +165,19 @@ def zfs_remembers_for_which_pools_there_may_be_holds(sides: Sides) -> None:
     assert known() == ()
     holds.release("other", [], all_of=[sides.source])
     assert known() == ()
+
+
+def who_keeps_a_snapshot_is_told(sides: Sides) -> None:
+    one, name = sides.grown("one"), f"{sides.source}@one"
+    assert busy_snapshot(sides.site, name) == f"Nothing holds {name} now and it has no clones: try again."
+    sides.hands.clone(name, f"{sides.source}/clone")
+    refusal = CommandFailed(sides.site.name, ("zfs", "destroy"), 1, sides.hands.destroy_in_vain(name))
+    assert with_keepers(sides.site, refusal, name).hint == f"{one} is the origin of {sides.source}/clone."
+    sides.hands.hold("mine", name)
+    refusal = CommandFailed(sides.site.name, ("zfs", "destroy"), 1, sides.hands.destroy_in_vain(name))
+    told = with_keepers(sides.site, refusal, name)
+    assert re.search(f"{one} is held by `mine` since .* 20.. and the origin of {sides.source}/clone", told.hint), told
+    assert refusal.stderr in f"{told.stderr}"
 
 
 def a_copy_is_received_into_while_its_base_is_held(sides: Sides) -> None:
@@ -419,6 +432,7 @@ CASES: tuple[Case, ...] = (
     holds_are_told_with_tag_and_time,
     holding_and_releasing_twice_is_doing_it_once,
     zfs_remembers_for_which_pools_there_may_be_holds,
+    who_keeps_a_snapshot_is_told,
     a_copy_is_received_into_while_its_base_is_held,
     a_full_stream_makes_the_same_snapshot,
     an_increment_is_what_changed_since_a_snapshot_or_a_bookmark,

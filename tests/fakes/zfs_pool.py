@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -57,7 +58,7 @@ class Stream:
 class FakeDataset:
     """A file system or volume of the pool; `receiving` while a stream comes in.
 
-    `holds`: by the snapshot's GUID each tag with its time.
+    `holds`: by the snapshot's GUID each tag with its time. `origin`: of a clone, the snapshot's GUID.
     """
 
     guid: int
@@ -70,6 +71,7 @@ class FakeDataset:
     partial: tuple[Stream, int] | None = None
     receiving: bool = False
     holds: dict[int, dict[str, int]] = field(default_factory=dict)
+    origin: int = 0
 
     @property
     def token(self) -> str:
@@ -148,6 +150,12 @@ class Pool:
             raise ZfsSays(
                 f"cannot destroy snapshot {snapshot}: it's being held. Run 'zfs holds -r {snapshot}' to see holders."
             )
+        if clones := self.clones(gone.guid):
+            told = "\n".join(clones)
+            raise ZfsSays(
+                f"cannot destroy '{snapshot}': snapshot has dependent clones\n"
+                f"use '-R' to destroy the following datasets:\n{told}"
+            )
         place = found.snapshots.index(gone)
         del found.snapshots[place]
         if place == len(found.snapshots):
@@ -155,6 +163,13 @@ class Pool:
         else:
             heir = found.snapshots[place]
             found.snapshots[place] = replace(heir, size=heir.size + gone.size)
+
+    def clone(self, snapshot: str, name: str) -> None:
+        origin = self._entry(snapshot)
+        self.create(name).origin = origin.guid
+
+    def clones(self, guid: int) -> list[str]:
+        return [name for name, held in self.datasets.items() if held.origin == guid]
 
     def hold(self, tag: str, snapshots: Sequence[str]) -> None:
         """Hold those that can be; the others are told together at the end."""
@@ -195,13 +210,15 @@ class Pool:
         if refusals:
             raise ZfsSays("\n".join(refusals))
 
-    def holds(self, snapshots: Sequence[str]) -> str:
-        """What `zfs holds -Hp` prints."""
+    def holds(self, snapshots: Sequence[str], *, seconds: bool = True) -> str:
+        """What `zfs holds -Hp` prints; without `-p` it tells the time in words."""
         lines: list[str] = []
 
         def tell(name: str) -> None:
             held = self.find(name.partition("@")[0]).holds.get(self._entry(name).guid, {})
-            lines.extend(f"{name}\t{tag}\t{time}\n" for tag, time in held.items())
+            for tag, when in held.items():
+                words = time.strftime("%a %b %e %H:%M %Y", time.gmtime(when))
+                lines.append(f"{name}\t{tag}\t{when if seconds else words}\n")
 
         try:
             self._each(snapshots, tell)
@@ -360,7 +377,9 @@ class Pool:
         if "@" in row or "#" in row:
             entry = self._entry(row)
             refs = str(len(self.find(row.replace("#", "@").partition("@")[0]).holds.get(entry.guid, {})))
-            return {"name": row, "guid": str(entry.guid), "createtxg": str(entry.txg), "userrefs": refs}[column]
+            clones = ",".join(self.clones(entry.guid)) or "-"
+            values = {"name": row, "guid": str(entry.guid), "createtxg": str(entry.txg), "userrefs": refs}
+            return (values | {"clones": clones})[column]
         held = self.datasets[row]
         if ":" in column:
             return self.user_property(row, column)

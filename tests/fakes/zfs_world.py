@@ -149,8 +149,8 @@ class ZfsHost:
         return self.zfs.listing([name], ["filesystem", "volume"], [prop], 0)
 
     def _holds(self, words: list[str]) -> str:
-        assert words[0] == "-Hp", words
-        return self.zfs.holds(words[1:])
+        assert words[0] in ("-H", "-Hp"), words
+        return self.zfs.holds(words[1:], seconds=words[0] == "-Hp")
 
     def _set(self, words: list[str]) -> None:
         change, name = words

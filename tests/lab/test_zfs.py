@@ -43,6 +43,9 @@ class Real:
     def hold(self, tag: str, snapshot: str) -> None:
         self.ends.zfs("hold", tag, snapshot)
 
+    def clone(self, snapshot: str, dataset: str) -> None:
+        self.ends.zfs("clone", snapshot, dataset)
+
     def meddle(self, snapshot: str) -> None:
         self.ends.zfs("snapshot", snapshot)
 

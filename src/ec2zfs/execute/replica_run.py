@@ -20,6 +20,7 @@ from ec2zfs.plan.conflicts import conflict_error
 from ec2zfs.plan.replication import Common, DatasetPlan, plan_dataset
 from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Mark, Resume, Step, Transfer
 from ec2zfs.tools.zfs import Zfs
+from ec2zfs.tools.zfs_holds import with_keepers
 from ec2zfs.tools.zfs_streams import busy, meaning, receive_command, send_command
 from ec2zfs.transport.transport import Transport
 
@@ -130,7 +131,7 @@ class ReplicaRun:
     def _plan_after(self, step: Step, error: CommandFailed) -> DatasetPlan:
         """The plan after a failure, or the failure itself when doing the same again would not help."""
         told = meaning(error, self.plan.replica)
-        self._count_setback(told)
+        self._count_setback(self._with_keepers(error) if busy(error) else told)
         if busy(error):
             self.ends.progress.say(f"{self.plan.replica.target} is still busy; waiting for it")
             self.ends.pause(2.0**self.setbacks)
@@ -144,6 +145,12 @@ class ReplicaRun:
         if step in fresh.steps[:2]:
             raise error
         return fresh
+
+    def _with_keepers(self, error: CommandFailed) -> CommandFailed:
+        """The failure of a busy target; when it is given up, with who holds the snapshot that is received onto."""
+        if self.setbacks < SETBACKS or self.plan.common is None:
+            return error
+        return with_keepers(self.ends.receiver, error, str(self.plan.common.copy))
 
     def _plan_after_loss(self, error: HostError) -> DatasetPlan:
         """The plan once both hosts answer again; the loss itself when they do not, or must not be spoken to."""

@@ -5,11 +5,13 @@ The work is zfs_hold.sh's. What has gone meanwhile is no failure here: whoever n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from ec2zfs.hosts.host import Host
+from ec2zfs.errors import CommandFailed
+from ec2zfs.hosts.host import Command, Host
 from ec2zfs.model.hold import Hold
 from ec2zfs.tools.zfs_scripts import zfs_script
 
@@ -40,6 +42,27 @@ class ZfsHolds:
     def _run(self, words: tuple[str, ...], names: list[str]) -> list[str]:
         lines = "".join(f"{name}\n" for name in names)
         return self.host.run(replace(zfs_script("zfs_hold.sh", *words), stdin=lines.encode(), timeout=LIMIT)).lines()
+
+
+def busy_snapshot(host: Host, snapshot: str) -> str:
+    """Who keeps a snapshot from being destroyed, in a sentence: its holds with their times, and its clones."""
+    asked = (("holds", "-H", snapshot), ("get", "-Hp", "-o", "value", "clones", snapshot))
+    holds, clones = (
+        host.run(Command(("zfs", *words), timeout=LIMIT, accept=frozenset({0, 1}))).lines() for words in asked
+    )
+    keepers = [f"held by `{tag}` since {since}" for _, tag, since in (line.split("\t") for line in holds)]
+    keepers += [f"the origin of {name}" for line in clones for name in line.split(",") if name != "-"]
+    if not keepers:
+        return f"Nothing holds {snapshot} now and it has no clones: try again."
+    release = " `ec2zfs holds` tells whether it must be." if holds else ""
+    return f"{snapshot} is {' and '.join(keepers)}.{release}"
+
+
+def with_keepers(host: Host, error: CommandFailed, snapshot: str) -> CommandFailed:
+    """The failure of what would have destroyed the snapshot, with who keeps it, where ZFS says no more than "busy"."""
+    if not re.search(r"being held|\bis busy\b|dependent clones|is cloned", error.stderr):
+        return error
+    return CommandFailed(error.host, error.argv, error.status, error.stderr, hint=busy_snapshot(host, snapshot))
 
 
 def parse_holds(lines: Iterable[str]) -> tuple[Hold, ...]:

@@ -290,6 +290,23 @@ def test_a_target_that_stays_busy_is_given_up_with_its_own_words() -> None:
     assert sum(world.pauses) == 62
 
 
+def test_who_holds_the_snapshot_of_a_busy_target_is_told() -> None:
+    world = World()
+    world.site.zfs.snapshot("tank", "one", 1000)
+    world.replicate()
+    world.site.zfs.snapshot("tank", "two", 10)
+    world.receiver.zfs.hold("mine", ["cloud/tank@one"])
+
+    def hook(event: str) -> None:
+        if event == "stream: before":
+            raise broken("cannot receive incremental stream: dataset is busy")
+
+    world.transport.hook = hook
+    with pytest.raises(CommandFailed, match="dataset is busy") as caught:
+        world.replicate().raise_for_errors()
+    assert "cloud/tank@one is held by `mine` since " in caught.value.hint
+
+
 @pytest.mark.parametrize("names", [("one",), ("one", "two")], ids=["first copy", "increment"])
 def test_a_receive_that_outlived_its_controller_is_waited_for(names: tuple[str, ...]) -> None:
     world = World()

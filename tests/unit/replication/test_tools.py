@@ -10,6 +10,7 @@ from ec2zfs.model.replication import Replica
 from ec2zfs.model.snapshot import Bookmark, Dataset, DatasetKind, ResumeToken, Snapshot
 from ec2zfs.plan.replication_steps import Full, Incremental, Resume, Transfer
 from ec2zfs.tools.zfs import missing_datasets, parse_datasets, with_history
+from ec2zfs.tools.zfs_holds import with_keepers
 from ec2zfs.tools.zfs_streams import (
     busy,
     decoded,
@@ -200,3 +201,25 @@ def test_a_busy_target_is_told_apart(said: str, expected: bool) -> None:
 def test_missing_datasets_are_named() -> None:
     said = "cannot open 'tank/no such': dataset does not exist\ncannot open 'pond': no such pool\n"
     assert missing_datasets(CommandFailed("site", ("zfs", "list"), 1, said)) == ("tank/no such", "pond")
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("cannot destroy snapshot tank@a: it's being held. Run 'zfs holds -r tank@a' to see holders.", True),
+        ("cannot destroy snapshot tank@a: dataset is busy", True),
+        ("cannot destroy 'tank@a': snapshot has dependent clones\nuse '-R' to destroy …", True),
+        ("cannot destroy snapshot tank@a: snapshot is cloned", True),
+        ("cannot destroy snapshot tank@busybox: permission denied", False),
+        ("could not find any snapshots to destroy; check snapshot names.", False),
+    ],
+)
+def test_holders_are_asked_for_only_where_zfs_says_that_something_is_in_the_way(said: str, asked: bool) -> None:
+    site = ZfsHost("site")
+    site.zfs.create("tank")
+    site.zfs.snapshot("tank", "a")
+    site.zfs.hold("mine", ["tank@a"])
+    error = CommandFailed("site", ("zfs", "destroy"), 1, said)
+    told = with_keepers(site, error, "tank@a")
+    assert (told is not error, bool(site.commands)) == (asked, asked)
+    assert told.hint.startswith("tank@a is held by `mine` since ") is asked
