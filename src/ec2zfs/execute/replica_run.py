@@ -15,10 +15,9 @@ from ec2zfs.execute.progress import Progress
 from ec2zfs.execute.replication_report import Sent
 from ec2zfs.execute.replication_state import with_token
 from ec2zfs.hosts.host import Host, Stage
-from ec2zfs.model.snapshot import ResumeToken
 from ec2zfs.plan.conflicts import conflict_error
 from ec2zfs.plan.replication import Common, DatasetPlan, plan_dataset
-from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Mark, Resume, Step, Transfer
+from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Mark, Resume, Step, TokenForeign, Transfer
 from ec2zfs.tools.zfs import Zfs
 from ec2zfs.tools.zfs_holds import with_keepers
 from ec2zfs.tools.zfs_streams import busy, meaning, receive_command, send_command
@@ -76,7 +75,7 @@ class ReplicaRun:
         if isinstance(step, CreateParent):
             Zfs(self.ends.receiver).create_parent(step.name)
         elif isinstance(step, DropPartial):
-            self._drop(step.token, step.reason)
+            self._drop(step.fault)
         elif isinstance(step, Mark):
             self._mark(step)
         else:
@@ -119,11 +118,11 @@ class ReplicaRun:
         if self.plan.common and self.plan.common.ours.guid == step.snapshot.guid:
             self.plan = replace(self.plan, common=replace(self.plan.common, bookmarked=True))
 
-    def _drop(self, token: ResumeToken, reason: str) -> None:
+    def _drop(self, fault: TokenForeign) -> None:
         target = self.plan.replica.target
         zfs = Zfs(self.ends.receiver)
-        if zfs.resume_token(target) == token.text:
-            self.ends.progress.say(f"drop the partly received stream in {target}: {reason}")
+        if zfs.resume_token(target) == fault.token.text:
+            self.ends.progress.say(str(DropPartial(target, fault)))
             zfs.drop_partial(target)
         else:
             self._count_setback(ReplicationConflict(f"Somebody else receives into {target} at the same time."))
@@ -171,7 +170,7 @@ class ReplicaRun:
     def _doubt(self, step: Resume, error: CommandFailed) -> None:
         """A token that failed twice without a byte of progress is dropped; one whose program was killed is innocent."""
         if step.token.text == self.doubted and 0 < error.status < 128:
-            self._drop(step.token, f"it could not be continued: {error.stderr.strip()}")
+            self._drop(TokenForeign(step.token, f"it could not be continued: {error.stderr.strip()}"))
         self.doubted = step.token.text
 
     def _count_setback(self, error: Ec2zfsError) -> None:

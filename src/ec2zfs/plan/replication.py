@@ -24,7 +24,16 @@ from ec2zfs.plan.conflicts import (
     TargetOccupied,
 )
 from ec2zfs.plan.cursors import cursors, mark
-from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Full, Incremental, Resume, Step, Transfer
+from ec2zfs.plan.replication_steps import (
+    CreateParent,
+    DropPartial,
+    Full,
+    Incremental,
+    Resume,
+    Step,
+    TokenForeign,
+    Transfer,
+)
 
 SLACK_BYTES = 16 * 1024**2
 SLACK_PART = 20
@@ -151,11 +160,18 @@ def require_space(plan: ReplicationPlan) -> None:
     )
 
 
-def token_fault(token: ResumeToken, source: Dataset, target: Dataset, pending: tuple[Snapshot, ...]) -> str:
-    """Why a broken-off stream must not be continued, or "" when it is the very stream that is to be sent next.
+def token_fault(
+    token: ResumeToken, source: Dataset, target: Dataset, pending: tuple[Snapshot, ...]
+) -> TokenForeign | None:
+    """What is wrong with a broken-off stream, or None when it is the very stream that is to be sent next.
 
     The receiver made the token, so each of its claims is held against what the source has (facts 36, 38; pain 8).
     """
+    reason = _token_reason(token, source, target, pending)
+    return TokenForeign(token, reason) if reason else None
+
+
+def _token_reason(token: ResumeToken, source: Dataset, target: Dataset, pending: tuple[Snapshot, ...]) -> str:
     newest = target.snapshots[-1].guid if target.snapshots else 0
     wanted = next((snapshot for snapshot in source.snapshots if snapshot.guid == token.to_guid), None)
     if token.foreign:
@@ -240,7 +256,7 @@ def _opening(
         return ()
     fault = token_fault(target.partial, source, target, pending)
     if fault:
-        return (DropPartial(target.name, target.partial, fault),)
+        return (DropPartial(target.name, fault),)
     return (Resume(replica, base, pending[0], target.partial),)
 
 

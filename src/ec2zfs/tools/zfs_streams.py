@@ -88,10 +88,9 @@ def parse_token(text: str, lines: Iterable[str]) -> ResumeToken:
     for line in lines:
         if match := re.fullmatch(r"\s*(\w+)(?:\s*[:=]\s*(.*?))?\s*", line):
             found[match[1]] = (match[2] or "").strip("'")
-    strange = sorted(found.keys() - TOKEN_KEYS)
-    if strange or "toguid" not in found:
-        reason = f"its token holds {', '.join(strange)}, which no stream of ours has" if strange else ""
-        return ResumeToken(text, foreign=reason or "its token cannot be decoded")
+    foreign = _foreign(frozenset(found))
+    if foreign:
+        return ResumeToken(text, foreign=foreign)
     return ResumeToken(
         text,
         to_guid=int(found["toguid"], 0),
@@ -99,6 +98,24 @@ def parse_token(text: str, lines: Iterable[str]) -> ResumeToken:
         from_guid=int(found.get("fromguid", "0"), 0),
         raw="rawok" in found,
     )
+
+
+def _foreign(names: frozenset[str]) -> str:
+    """What a token holds or lacks that no stream of ours does, or "".
+
+    `-c` and `-w` are in every token. `largeblockok` and `embedok` are there only where ZFS had such blocks to send, so
+    only what must not be there can be judged; that large blocks stay large, ZFS 2.0 itself demands of each increment.
+    """
+    strange = sorted(names - TOKEN_KEYS)
+    if strange:
+        return f"its token holds {', '.join(strange)}, which no stream of ours has"
+    if "toguid" not in names:
+        return "its token cannot be decoded"
+    if "compressok" not in names:
+        return "its token lacks compressok, which every stream of ours has"
+    if {"rawok", "embedok"} <= names:
+        return "its token is raw with embedok, and an encrypted dataset has no embedded blocks"
+    return ""
 
 
 def busy(error: CommandFailed) -> bool:

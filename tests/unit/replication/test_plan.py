@@ -12,7 +12,7 @@ from ec2zfs.model.snapshot import Bookmark, Dataset, DatasetKind, ResumeToken, S
 from ec2zfs.plan.conflicts import Diverged, conflict_error
 from ec2zfs.plan.cursors import cursor_name, expected_state
 from ec2zfs.plan.replication import SLACK_BYTES, DatasetPlan, plan_dataset, plan_replication, require_space
-from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Full, Incremental, Mark, Resume, Step
+from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Full, Incremental, Mark, Resume, Step, TokenForeign
 
 GUIDS = {name: number for number, name in enumerate("abcdexyz", start=0x100)}
 
@@ -152,6 +152,14 @@ def test_a_resume_token_is_believed_only_for_the_very_next_stream(
     source: str, target: str, partial: ResumeToken, expected: str
 ) -> None:
     assert steps(dataset("tank/home", source), dataset("cloud/tank/home", target, partial=partial)) == expected
+
+
+def test_a_token_that_is_not_believed_is_told_with_its_reason() -> None:
+    partial = token("b", "a", to_name="tank/other@b")
+    plan = plan_for(dataset("tank/home", "a b"), dataset("cloud/tank/home", "a", partial=partial))
+    drop = next(step for step in plan.steps if isinstance(step, DropPartial))
+    assert drop.fault == TokenForeign(partial, "it names tank/other@b, which is now tank/home@b")
+    assert str(drop) == f"drop the partly received stream in cloud/tank/home: {drop.fault.reason}"
 
 
 def test_an_encrypted_source_resumes_raw_streams_only() -> None:

@@ -234,6 +234,23 @@ def test_a_token_that_fails_twice_is_dropped_and_the_stream_begun_again() -> Non
     assert world.sent() == ["-i tank@one tank@two"]
 
 
+def test_a_token_in_doubt_is_dropped_and_what_was_complete_stays() -> None:
+    world = World()
+    world.site.zfs.create("tank/secret")
+    for name, dataset, size in (("one", "tank", 1000), ("two", "tank", 600), ("one", "tank/secret", 900)):
+        world.site.zfs.snapshot(dataset, name, size)
+    world.transport.break_at[2] = Killed("gone")
+    with pytest.raises(Killed):
+        world.replicate()
+    copy = world.receiver.zfs.find("cloud/tank")
+    copy.partial = (world.site.zfs.stream("tank/secret@one", None, raw=False), 300)
+    world.sent()
+    world.replicate().raise_for_errors()
+    assert world.sent() == ["-i tank@one tank@two", "tank/secret@one"]
+    assert world.copies() == {"tank": ["one", "two"], "tank/secret": ["one"]}
+    assert world.held() == {}
+
+
 def refuse_resumed(world: World, event: str) -> None:
     """A receiver that takes no resumed stream, as with a broken token (openzfs #8801)."""
     partial = world.receiver.zfs.datasets["cloud/tank"].partial

@@ -122,7 +122,6 @@ DUMPED = """\
      bytes: 1719128
      toguid: 51966
      toname: 'tank/home@b b'
-     embedok
      compressok
      rawok
 """
@@ -144,6 +143,24 @@ def test_tokens_are_read(printed: str, expected: ResumeToken) -> None:
 def test_a_token_with_contents_that_we_never_send_is_foreign() -> None:
     token = parse_token("t", [*ZSTREAM.splitlines(), "\tredact_snaps = 0x1"])
     assert "redact_snaps" in token.foreign
+
+
+@pytest.mark.parametrize(
+    ("lines", "foreign"),
+    [
+        (ZSTREAM, ""),
+        (ZSTREAM + "\tembedok = 1\n", ""),
+        (ZSTREAM.replace("\tlargeblockok = 1\n", ""), ""),
+        (ZSTREAM.replace("\tcompressok = 1\n", ""), "lacks compressok"),
+        (DUMPED, ""),
+        (DUMPED + "     largeblockok\n", ""),
+        (DUMPED + "     embedok\n", "raw with embedok"),
+    ],
+)
+def test_a_token_has_the_flags_of_a_stream_of_ours(lines: str, foreign: str) -> None:
+    told = parse_token("t", lines.splitlines()).foreign
+    assert foreign in told
+    assert bool(foreign) == bool(told)
 
 
 @pytest.mark.parametrize("text", ["-V", "tank/home@a", "1-2-3", "$(reboot)", "1-2-3-4 -v"])
