@@ -205,6 +205,7 @@ def a_full_stream_makes_the_same_snapshot(sides: Sides) -> None:
     copy = sides.copy()
     assert copy
     assert (copy.kind, copy.encrypted, copy.written, copy.partial) == (DatasetKind.FILESYSTEM, False, 0, None)
+    assert copy.send == "-L -e -c"
     assert sides.copied() == [("one", one.guid)]
 
 
@@ -232,6 +233,15 @@ def sizes_are_told_of_the_streams_that_can_be_sent(sides: Sides) -> None:
     assert (lost, unbased) == (None, None)
     assert whole is not None
     assert 6 * MIB <= whole < 7 * MIB
+
+
+def a_copy_keeps_the_flags_of_its_first_stream(sides: Sides) -> None:
+    one = sides.grown("one", 16)
+    sides.send(Resume(sides.replica, None, one, sides.lose(Full(sides.replica, one), 8)))
+    sides.send(Incremental(sides.replica, one, sides.grown("two")))
+    copy = sides.copy()
+    assert copy
+    assert copy.send == "-L -e -c"
 
 
 def a_broken_stream_leaves_a_token_and_goes_on_from_there(sides: Sides) -> None:
@@ -437,6 +447,7 @@ CASES: tuple[Case, ...] = (
     a_full_stream_makes_the_same_snapshot,
     an_increment_is_what_changed_since_a_snapshot_or_a_bookmark,
     sizes_are_told_of_the_streams_that_can_be_sent,
+    a_copy_keeps_the_flags_of_its_first_stream,
     a_broken_stream_leaves_a_token_and_goes_on_from_there,
     a_token_is_of_no_use_when_its_snapshot_is_gone_or_another,
     a_token_is_of_no_use_when_its_base_is_gone,

@@ -61,7 +61,7 @@ class Dataset:
 
     `encrypted`: ZFS's native encryption is on, so it is sent raw (fact 38). `written` is how many bytes it has changed
     since its newest snapshot, `partial` what a broken-off receive left in it. `held_for` are the cloud pools for which
-    some snapshot of its ZFS pool may be held.
+    some snapshot of its ZFS pool may be held, `send` the flags with which it was first received ("" if not told).
     """
 
     name: str
@@ -73,3 +73,4 @@ class Dataset:
     written: int = 0
     partial: ResumeToken | None = None
     held_for: tuple[str, ...] = ()
+    send: str = ""

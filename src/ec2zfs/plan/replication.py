@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ec2zfs.errors import NoSpace
 from ec2zfs.model.replication import Replica, ReplicationState, target_name
+from ec2zfs.model.send_flags import SendFlags
 from ec2zfs.model.snapshot import Bookmark, Dataset, ResumeToken, Snapshot
 from ec2zfs.plan.conflicts import (
     LONGEST_NAME,
@@ -20,6 +21,7 @@ from ec2zfs.plan.conflicts import (
     KindChanged,
     NameTooLong,
     NoCommonBase,
+    SendFlagsUnknown,
     TargetModified,
     TargetOccupied,
 )
@@ -113,7 +115,8 @@ def plan_replication(state: ReplicationState) -> ReplicationPlan:
     standing, waiting, plans = set(targets), set[str](), list[DatasetPlan]()
     for source in sorted(state.sources, key=lambda source: source.name):
         target = target_name(state.pool, source.name)
-        replica = Replica(source.name, target, source.kind, source.encrypted, below_raw=_is_below(target, sealed))
+        flags = chain_flags(source, targets.get(target))
+        replica = Replica(source.name, target, source.kind, flags, below_raw=_is_below(target, sealed))
         if _is_below(target, waiting):
             plans.append(DatasetPlan(replica, note="it waits for the first copy of its parent"))
             continue
@@ -199,6 +202,17 @@ def _ancestors(target: str) -> tuple[str, ...]:
     return tuple("/".join(words[:count]) for count in range(2, len(words)))
 
 
+def chain_flags(source: Dataset, target: Dataset | None) -> SendFlags:
+    """The flags with which the copy was begun, and with which it goes on.
+
+    One without the property was made by an earlier version, and one whose flags do not fit its encryption has inherited
+    them from a copy above: these go by encryption. What is not known at all is a conflict.
+    """
+    fitting = SendFlags.of(encrypted=source.encrypted)
+    known = [flags for flags in SendFlags if target and flags == target.send]
+    return next((flags for flags in known if (flags is SendFlags.RAW) == source.encrypted), fitting)
+
+
 def find_common(source: Dataset, target: Dataset | None) -> Common | None:
     """The newest snapshot that both sides know; of the source a snapshot rather than its bookmark."""
     bookmarks = {bookmark.guid: bookmark for bookmark in source.bookmarks}
@@ -228,6 +242,8 @@ def _conflict(
         return None
     if target.kind is not source.kind:
         return KindChanged(replica)
+    if target.send and target.send not in {*SendFlags}:
+        return SendFlagsUnknown(replica, target.send)
     if not target.snapshots:
         return None if target.partial else TargetOccupied(replica)
     if target.encrypted is not source.encrypted:

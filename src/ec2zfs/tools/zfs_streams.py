@@ -1,6 +1,6 @@
 """`zfs send` and `zfs receive`: their argv, the size that a stream will have, what a resume token holds, and what their
-failures mean. Never `receive -F` (peers, pain 3); flags are always `-L -e -c`, or `-w` for a natively encrypted source
-(facts 38, 46).
+failures mean. Never `receive -F` (peers, pain 3); the flags are those with which the copy was begun (facts 38, 46), and
+its first stream writes them into it.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ def receive_command(transfer: Transfer) -> Command:
     """The command that takes the stream in and keeps what it got when it breaks off (`-s`), never mounting (`-u`)."""
     replica = transfer.replica
     options = VOLUME_OPTIONS if replica.kind is DatasetKind.VOLUME else FILESYSTEM_OPTIONS
+    if transfer.base is None:
+        options += ("-o", f"ec2zfs:send={replica.flags}")
     if isinstance(transfer, Full) and replica.below_raw and not replica.raw:
         options += ("-o", "encryption=off")
     return Command(("zfs", "receive", "-s", "-u", *options, replica.target), timeout=None)
@@ -145,7 +147,7 @@ def meaning(error: CommandFailed, replica: Replica) -> Ec2zfsError:
 def _send_words(transfer: Transfer) -> tuple[str, ...]:
     if isinstance(transfer, Resume):
         return ("-t", transfer.token.text)
-    flags = ("-w",) if transfer.replica.raw else ("-L", "-e", "-c")
+    flags = transfer.replica.flags.words
     if isinstance(transfer, Incremental):
         return (*flags, "-i", str(transfer.base), str(transfer.to))
     return (*flags, str(transfer.to))

@@ -8,6 +8,7 @@ import pytest
 
 from ec2zfs.errors import NoSpace
 from ec2zfs.model.replication import Replica, ReplicationState
+from ec2zfs.model.send_flags import SendFlags
 from ec2zfs.model.snapshot import Bookmark, Dataset, DatasetKind, ResumeToken, Snapshot
 from ec2zfs.plan.conflicts import Diverged, conflict_error
 from ec2zfs.plan.cursors import cursor_name, expected_state
@@ -49,7 +50,7 @@ def short(step: Step) -> str:
 
 
 def plan_for(source: Dataset, target: Dataset | None) -> DatasetPlan:
-    replica = Replica(source.name, f"cloud/{source.name}", source.kind, source.encrypted)
+    replica = Replica(source.name, f"cloud/{source.name}", source.kind, SendFlags.of(encrypted=source.encrypted))
     return plan_dataset(replica, source, target)
 
 
@@ -108,6 +109,8 @@ def test_histories_that_went_separate_ways(source: str, target: str, conflict: s
         ({}, {"encrypted": True}, "EncryptionChanged"),
         ({"encrypted": True}, {}, "EncryptionChanged"),
         ({}, {"kind": DatasetKind.VOLUME}, "KindChanged"),
+        ({}, {"send": "-L -e -c --more"}, "SendFlagsUnknown"),
+        ({}, {"send": "-c"}, "SendFlagsUnknown"),
         ({"name": "tank/" + "x" * 245}, {}, "NameTooLong"),
     ],
 )
@@ -259,6 +262,25 @@ def test_the_cursors_alone_tell_what_the_pool_should_have() -> None:
     plan = plan_replication(expected_state("cloud", (fresh, known)))
     assert [short(step) for step in plan.transfers] == ["full a", "a>b"]
     assert plan.available is None
+
+
+@pytest.mark.parametrize(
+    ("encrypted", "told", "flags"),
+    [
+        (False, "", "-L -e -c"),
+        (False, "-L -e -c", "-L -e -c"),
+        (True, "", "-w"),
+        (True, "-w", "-w"),
+        (False, "-w", "-L -e -c"),
+        (True, "-L -e -c", "-w"),
+    ],
+    ids=["earlier version", "told", "sealed, earlier", "sealed, told", "inherited", "sealed, inherited"],
+)
+def test_a_copy_goes_on_with_the_flags_with_which_it_was_begun(encrypted: bool, told: str, flags: str) -> None:
+    source = dataset("tank", "a b", encrypted=encrypted)
+    targets = (dataset("cloud", ""), dataset("cloud/tank", "a", encrypted=encrypted, send=told))
+    (plan,) = plan_replication(ReplicationState("cloud", (source,), targets)).datasets
+    assert (plan.conflict, plan.replica.flags) == (None, flags)
 
 
 def test_what_is_plain_below_a_sealed_dataset_is_known() -> None:

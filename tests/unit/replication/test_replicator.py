@@ -85,8 +85,17 @@ def test_new_children_volumes_and_sealed_datasets_come_along() -> None:
     world.site.zfs.snapshot("tank/sealed", "one")
     world.replicate().raise_for_errors()
     assert world.sent() == ["tank/disk@one", "-w tank/sealed@one"]
-    assert world.receiver.zfs.datasets["cloud/tank/disk"].properties == {"readonly": "on", "volmode": "none"}
-    assert world.receiver.zfs.datasets["cloud/tank"].properties == {"readonly": "on", "canmount": "noauto"}
+    assert world.receiver.zfs.datasets["cloud/tank/disk"].properties == {
+        "readonly": "on",
+        "volmode": "none",
+        "ec2zfs:send": "-L -e -c",
+    }
+    assert world.receiver.zfs.datasets["cloud/tank"].properties == {
+        "readonly": "on",
+        "canmount": "noauto",
+        "ec2zfs:send": "-L -e -c",
+    }
+    assert world.receiver.zfs.datasets["cloud/tank/sealed"].properties["ec2zfs:send"] == "-w"
 
 
 def test_the_bookmark_stands_in_for_a_base_that_is_gone() -> None:
