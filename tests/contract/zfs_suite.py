@@ -18,6 +18,7 @@ from tests.contract.zfs_sides import MIB, Sides
 from ec2zfs.errors import CommandFailed, NoSpace, ReplicationConflict
 from ec2zfs.model.snapshot import Bookmark, DatasetKind, ResumeToken
 from ec2zfs.plan.replication_steps import Full, Incremental, Mark, Resume
+from ec2zfs.plan.zfs_gate import parse_version
 from ec2zfs.tools.zfs import Zfs, missing_datasets
 from ec2zfs.tools.zfs_holds import ZfsHolds, busy_snapshot, with_keepers
 from ec2zfs.tools.zfs_streams import sizes
@@ -62,6 +63,13 @@ def guids_are_told_of_what_exists(sides: Sides) -> None:
     one = sides.grown("one")
     asked = (sides.source, str(one), f"{sides.source}@none", f"{sides.source}/none")
     assert Zfs(sides.site).guids(asked) == {sides.source: sides.of_source().guid, str(one): one.guid}
+
+
+def the_version_of_the_kernel_modules_is_told(sides: Sides) -> None:
+    for host in (sides.site, sides.receiver):
+        version = parse_version(Zfs(host).modules_version())
+        assert version
+        assert version >= (2, 2, 8)
 
 
 # Small changes
@@ -435,6 +443,7 @@ CASES: tuple[Case, ...] = (
     datasets_are_told_with_their_histories,
     what_does_not_exist_is_named,
     guids_are_told_of_what_exists,
+    the_version_of_the_kernel_modules_is_told,
     a_tree_is_taken_whole_or_not_at_all,
     a_cursor_is_moved_and_moving_it_twice_is_moving_it_once,
     a_parent_is_made_once,

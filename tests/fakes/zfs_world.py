@@ -35,6 +35,7 @@ class ZfsHost:
     zfs: Pool = field(default_factory=Pool)
     hook: Callable[[str], object] = unheard
     commands: list[tuple[str, ...]] = field(default_factory=list)
+    version: str = "2.3.2-2~bpo12+2"
 
     def run(self, command: Command) -> Result:
         self.commands.append(command.argv)
@@ -119,6 +120,7 @@ class ZfsHost:
             return 0, token_contents(words[0]), ""
         assert tool == "zfs", argv
         do = {
+            "version": lambda _words: f"zfs-{self.version}\nzfs-kmod-{self.version}\n",
             "list": self._list,
             "get": self._get,
             "snapshot": self._snapshot,

@@ -24,6 +24,7 @@ from ec2zfs.plan.cursors import expected_state
 from ec2zfs.plan.holds import Left
 from ec2zfs.plan.replication import DatasetPlan, ReplicationPlan, plan_replication, require_space
 from ec2zfs.plan.replication_steps import Transfer
+from ec2zfs.plan.zfs_gate import require_receiver, require_source
 from ec2zfs.tools.zfs import Zfs
 from ec2zfs.tools.zfs_streams import sizes
 from ec2zfs.transport.transport import Transport
@@ -41,7 +42,12 @@ class Replicator:
     pause: Callable[[float], None] = time.sleep
 
     def observe(self, sources: Sequence[Source]) -> ReplicationState:
-        """Both sides as they are; the pool must be imported on the receiver."""
+        """Both sides as they are; the pool must be imported on the receiver.
+
+        Raises `Refused` when the ZFS of one of them is so old that it would damage what is sent.
+        """
+        require_source(self.site.name, Zfs(self.site).modules_version())
+        require_receiver(self.receiver.name, Zfs(self.receiver).modules_version())
         return ReplicationState(
             self.pool,
             source_datasets(self.site, sources),

@@ -52,6 +52,11 @@ class Zfs:
             raise
         return found[0] if found else None
 
+    def modules_version(self) -> str:
+        """The version of the kernel modules, as in `zfs-kmod-2.3.2-2~bpo12+2`; "" when `zfs version` does not tell."""
+        told = (line.partition("zfs-kmod-") for line in self._list("version"))
+        return next((version for before, found, version in told if found and not before), "")
+
     def names(self) -> tuple[str, ...]:
         """The names of all datasets on the host."""
         return tuple(self._list("list", "-H", "-t", "filesystem,volume", "-o", "name"))

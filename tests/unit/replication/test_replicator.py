@@ -57,7 +57,7 @@ def test_nothing_to_do_costs_a_constant_number_of_executions() -> None:
             host.commands.clear()
         world.replicate()
         counts.append((len(world.site.commands), len(world.receiver.commands)))
-    assert counts == [(2, 3), (2, 3)]
+    assert counts == [(3, 4), (3, 4)]
 
 
 def test_children_belong_to_a_recursive_source_only() -> None:
@@ -123,6 +123,22 @@ def test_without_the_pool_nothing_is_planned() -> None:
     del world.receiver.zfs.datasets["cloud"]
     with pytest.raises(Refused, match="cloud is not imported on receiver"):
         world.replicate()
+
+
+@pytest.mark.parametrize(
+    ("host", "version", "words"),
+    [
+        ("site", "0.8.6-1", "site has the ZFS kernel modules 0.8.6-1; streams"),
+        ("receiver", "2.2.2-0ubuntu9", "receiver has the ZFS kernel modules 2.2.2-0ubuntu9, which can damage a pool"),
+    ],
+)
+def test_a_zfs_that_damages_data_is_refused_before_anything_is_sent(host: str, version: str, words: str) -> None:
+    world = World()
+    world.site.zfs.snapshot("tank", "one")
+    getattr(world, host).version = version
+    with pytest.raises(Refused, match=words):
+        world.replicate()
+    assert (world.copies(), world.held()) == ({}, {})
 
 
 def test_a_conflict_stops_its_dataset_and_no_other() -> None:
