@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.contract.zfs_hold_suite import HOLD_CASES
 from tests.contract.zfs_sides import MIB, Sides
 
 from ec2zfs.errors import CommandFailed, NoSpace, ReplicationConflict
 from ec2zfs.model.snapshot import Bookmark, DatasetKind, ResumeToken
 from ec2zfs.plan.replication_steps import Full, Incremental, Mark, Resume
+from ec2zfs.plan.zfs_gate import parse_version
 from ec2zfs.tools.zfs import Zfs, missing_datasets
 from ec2zfs.tools.zfs_streams import sizes
 
@@ -60,6 +62,13 @@ def guids_are_told_of_what_exists(sides: Sides) -> None:
     one = sides.grown("one")
     asked = (sides.source, str(one), f"{sides.source}@none", f"{sides.source}/none")
     assert Zfs(sides.site).guids(asked) == {sides.source: sides.of_source().guid, str(one): one.guid}
+
+
+def the_version_of_the_kernel_modules_is_told(sides: Sides) -> None:
+    for host in (sides.site, sides.receiver):
+        version = parse_version(Zfs(host).modules_version())
+        assert version
+        assert version >= (2, 2, 8)
 
 
 # Small changes
@@ -109,6 +118,7 @@ def a_full_stream_makes_the_same_snapshot(sides: Sides) -> None:
     copy = sides.copy()
     assert copy
     assert (copy.kind, copy.encrypted, copy.written, copy.partial) == (DatasetKind.FILESYSTEM, False, 0, None)
+    assert copy.send == "-L -e -c"
     assert sides.copied() == [("one", one.guid)]
 
 
@@ -136,6 +146,15 @@ def sizes_are_told_of_the_streams_that_can_be_sent(sides: Sides) -> None:
     assert (lost, unbased) == (None, None)
     assert whole is not None
     assert 6 * MIB <= whole < 7 * MIB
+
+
+def a_copy_keeps_the_flags_of_its_first_stream(sides: Sides) -> None:
+    one = sides.grown("one", 16)
+    sides.send(Resume(sides.replica, None, one, sides.lose(Full(sides.replica, one), 8)))
+    sides.send(Incremental(sides.replica, one, sides.grown("two")))
+    copy = sides.copy()
+    assert copy
+    assert copy.send == "-L -e -c"
 
 
 def a_broken_stream_leaves_a_token_and_goes_on_from_there(sides: Sides) -> None:
@@ -326,15 +345,18 @@ def a_receiver_that_fills_up_keeps_what_arrived(sides: Sides) -> None:
 
 
 CASES: tuple[Case, ...] = (
+    *HOLD_CASES,
     datasets_are_told_with_their_histories,
     what_does_not_exist_is_named,
     guids_are_told_of_what_exists,
+    the_version_of_the_kernel_modules_is_told,
     a_tree_is_taken_whole_or_not_at_all,
     a_cursor_is_moved_and_moving_it_twice_is_moving_it_once,
     a_parent_is_made_once,
     a_full_stream_makes_the_same_snapshot,
     an_increment_is_what_changed_since_a_snapshot_or_a_bookmark,
     sizes_are_told_of_the_streams_that_can_be_sent,
+    a_copy_keeps_the_flags_of_its_first_stream,
     a_broken_stream_leaves_a_token_and_goes_on_from_there,
     a_token_is_of_no_use_when_its_snapshot_is_gone_or_another,
     a_token_is_of_no_use_when_its_base_is_gone,

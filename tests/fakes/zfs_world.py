@@ -35,6 +35,7 @@ class ZfsHost:
     zfs: Pool = field(default_factory=Pool)
     hook: Callable[[str], object] = unheard
     commands: list[tuple[str, ...]] = field(default_factory=list)
+    version: str = "2.3.2-2~bpo12+2"
 
     def run(self, command: Command) -> Result:
         self.commands.append(command.argv)
@@ -78,6 +79,8 @@ class ZfsHost:
         if name == "zfs_sizes.sh":
             sends = (("zfs", "send", "-nP", *line.split("\t")) for line in lines)
             return 0, "".join("stream\n" + self._interpreted(send, "")[1] for send in sends), ""
+        if name == "zfs_hold.sh":
+            return self._hold_script(words, stdin.splitlines())
         assert name == "zfs_mark.sh", name
         snapshot, cursor, *outdated = words
         if self._interpreted(("zfs", "list", "-H", "-t", "bookmark", "-o", "name", cursor), "")[0]:
@@ -97,17 +100,56 @@ class ZfsHost:
         status, out, err = self._interpreted(("zfs", "destroy", "-vp", *preview, names), "")
         return f"kept\t{err.replace(chr(10), ' ')}" if status else f"destroyed\t{out.split()[-1]}"
 
+    def _hold_script(self, words: Sequence[str], names: list[str]) -> tuple[int, str, str]:
+        verb, *rest = words
+        if verb == "list":
+            listed = ("zfs", "list", "-Hp", "-d", "1", "-t", "snapshot", "-o", "name,userrefs", *names)
+            rows = (line.split("\t") for line in self._interpreted(listed, "")[1].splitlines())
+            held = [name for name, refs in rows if int(refs)]
+            return self._unless_so(("zfs", "holds", "-Hp", *held)) if held else (0, "", "")
+        pool, *roots = rest
+        if verb == "hold":
+            for root in roots:
+                self._flag(root, pool, add=True)
+        answer = self._unless_so(("zfs", verb, f"ec2zfs:{pool}", *names)) if names else (0, "", "")
+        if verb == "release" and not answer[0]:
+            for root in roots:
+                self._flag(root, pool, add=False)
+        return answer
+
+    def _unless_so(self, argv: Sequence[str]) -> tuple[int, str, str]:
+        _, out, err = self._interpreted(argv, "")
+        so = ("does not exist", "tag already exists on this dataset", "no such tag on this dataset")
+        strange = "".join(f"{line}\n" for line in err.splitlines() if not any(words in line for words in so))
+        return int(bool(strange)), out, strange
+
+    def _flag(self, root: str, pool: str, *, add: bool) -> None:
+        told = self._interpreted(("zfs", "get", "-Hp", "-o", "value", "ec2zfs:holds", root), "")[1].strip()
+        known = [] if told == "-" else told.split(",")
+        if add and pool in known:
+            return
+        left = [*known, pool] if add else [each for each in known if each != pool]
+        value = f"ec2zfs:holds={','.join(left)}"
+        change = ("set", value) if left else ("inherit", "ec2zfs:holds")
+        self._interpreted(("zfs", *change, root), "")
+
     def _tool(self, argv: Sequence[str]) -> tuple[int, str, str]:
         tool, verb, *words = argv
         if (tool, verb) == ("zstream", "token"):
             return 0, token_contents(words[0]), ""
         assert tool == "zfs", argv
         do = {
+            "version": lambda _words: f"zfs-{self.version}\nzfs-kmod-{self.version}\n",
             "list": self._list,
             "get": self._get,
             "snapshot": self._snapshot,
             "bookmark": lambda words: self.zfs.bookmark(*words),
             "destroy": self._destroy,
+            "hold": lambda words: self.zfs.hold(words[0], words[1:]),
+            "release": lambda words: self.zfs.release(words[0], words[1:]),
+            "holds": self._holds,
+            "set": self._set,
+            "inherit": self._inherit,
             "create": self._create,
             "receive": self._receive_abort,
             "send": self._send_size,
@@ -126,6 +168,20 @@ class ZfsHost:
         prop, name = names
         assert options["-o"] == "value"
         return self.zfs.listing([name], ["filesystem", "volume"], [prop], 0)
+
+    def _holds(self, words: list[str]) -> str:
+        assert words[0] in ("-H", "-Hp"), words
+        return self.zfs.holds(words[1:], seconds=words[0] == "-Hp")
+
+    def _set(self, words: list[str]) -> None:
+        change, name = words
+        prop, value = change.split("=", 1)
+        assert prop.startswith("ec2zfs:"), f"only properties of ours may be set, not {change}"
+        self.zfs.find(name).properties[prop] = value
+
+    def _inherit(self, words: list[str]) -> None:
+        prop, name = words
+        self.zfs.find(name).properties.pop(prop, None)
 
     def _snapshot(self, words: list[str]) -> None:
         options, names = _parsed(words, flags=(), values=("-o",), repeated=True)

@@ -174,6 +174,9 @@ def test_a_stream_that_can_never_be_finished_is_begun_again(ends: Ends, source: 
     ends.zfs("snapshot", f"{source}@one")
     with pytest.raises(Killed):
         run_plan(Breaking(8 * MIB, died).replicator(ends), source)
+    with pytest.raises(CommandFailed, match=r"held|busy"):
+        ends.zfs("destroy", f"{source}@one")
+    ends.zfs("release", "ec2zfs:rcloud", f"{source}@one")
     ends.zfs("destroy", f"{source}@one")
     ends.zfs("snapshot", f"{source}@two")
     report = ends.replicate(source)
@@ -187,6 +190,9 @@ def test_a_first_copy_that_can_never_be_finished_is_begun_again(ends: Ends, sour
     ends.zfs("snapshot", f"{source}@one")
     with pytest.raises(Killed):
         run_plan(Breaking(8 * MIB, died).replicator(ends), source)
+    with pytest.raises(CommandFailed, match=r"held|busy"):
+        ends.zfs("destroy", f"{source}@one")
+    ends.zfs("release", "ec2zfs:rcloud", f"{source}@one")
     ends.zfs("destroy", f"{source}@one")
     ends.zfs("snapshot", f"{source}@two")
     ends.replicate(source).raise_for_errors()

@@ -23,6 +23,8 @@ COMMANDS = sorted(
 )
 LAB_TESTS = [ROOT / "tests" / "lab" / f"test_{name}.py" for name in ("upkeep", "backup", "pool")]
 NOT_TYPED_IN_THE_LAB = {
+    "holds": "reads only; tests/unit/cli/test_holds.py",
+    "holds --release SNAPSHOT": "its ZFS is typed by tests/lab/test_zfs.py; tests/unit/cli/test_holds.py",
     "instance ssh": "needs a terminal",
     "instance status": "reads only; tests/unit/cli/test_instance.py",
     "pool add-vdev --dry-run": "a preview: the plan is that of the command, foreseen",

@@ -21,6 +21,7 @@ VERBS = {
     "snapshot": "take the snapshots that are due at the site",
     "prune": "destroy the snapshots that the policies do not keep at the site",
     "snapshots": "list the site's snapshots: what keeps each, and until when",
+    "holds": "show which snapshots are held against destruction, by whom and since when",
     "demo": "show a whole backup day in a local EC2, on real ZFS and LUKS, and prove it",
     "lab": "run a local EC2 with real machines",
 }

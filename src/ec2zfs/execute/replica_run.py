@@ -15,12 +15,12 @@ from ec2zfs.execute.progress import Progress
 from ec2zfs.execute.replication_report import Sent
 from ec2zfs.execute.replication_state import with_token
 from ec2zfs.hosts.host import Host, Stage
-from ec2zfs.model.snapshot import ResumeToken
 from ec2zfs.plan.conflicts import conflict_error
-from ec2zfs.plan.replication import DatasetPlan, plan_dataset
-from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Mark, Resume, Step, Transfer
+from ec2zfs.plan.replication import Common, DatasetPlan, plan_dataset
+from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Mark, Resume, Step, TokenForeign, Transfer
 from ec2zfs.plan.selection import Selection
 from ec2zfs.tools.zfs import Zfs
+from ec2zfs.tools.zfs_holds import with_keepers
 from ec2zfs.tools.zfs_streams import busy, meaning, receive_command, send_command
 from ec2zfs.transport.transport import Transport
 
@@ -43,7 +43,10 @@ class Ends:
 
 @dataclass
 class ReplicaRun:
-    """One dataset's way. `sent` and `warnings` grow as it goes on, and hold what was done when it fails."""
+    """One dataset's way. `sent` and `warnings` grow as it goes on, and hold what was done when it fails.
+
+    `plan` is what is left to do, and where both sides stand by then.
+    """
 
     ends: Ends
     plan: DatasetPlan
@@ -73,7 +76,7 @@ class ReplicaRun:
         if isinstance(step, CreateParent):
             Zfs(self.ends.receiver).create_parent(step.name)
         elif isinstance(step, DropPartial):
-            self._drop(step.token, step.reason)
+            self._drop(step.fault)
         elif isinstance(step, Mark):
             self._mark(step)
         else:
@@ -92,6 +95,8 @@ class ReplicaRun:
         self.ends.transport.carry(sender, Stage(self.ends.receiver, receive_command(step)), heard)
         self._check(step)
         self.sent.append(Sent(str(step), step.base.name if step.base else "", step.to.name, moved[0]))
+        copy = replace(step.to, dataset=step.replica.target)
+        self.plan = replace(self.plan, common=Common(step.to, copy, bookmarked=False))
 
     def _check(self, step: Transfer) -> None:
         """Both commands were content: the snapshot must stand there, under its name and with its GUID."""
@@ -110,12 +115,15 @@ class ReplicaRun:
             Zfs(self.ends.site).mark(step)
         except CommandFailed as error:
             self.warnings.append(f"The bookmark {step.cursor} of {step.snapshot} could not be made: {error}")
+            return
+        if self.plan.common and self.plan.common.ours.guid == step.snapshot.guid:
+            self.plan = replace(self.plan, common=replace(self.plan.common, bookmarked=True))
 
-    def _drop(self, token: ResumeToken, reason: str) -> None:
+    def _drop(self, fault: TokenForeign) -> None:
         target = self.plan.replica.target
         zfs = Zfs(self.ends.receiver)
-        if zfs.resume_token(target) == token.text:
-            self.ends.progress.say(f"drop the partly received stream in {target}: {reason}")
+        if zfs.resume_token(target) == fault.token.text:
+            self.ends.progress.say(str(DropPartial(target, fault)))
             zfs.drop_partial(target)
         else:
             self._count_setback(ReplicationConflict(f"Somebody else receives into {target} at the same time."))
@@ -123,7 +131,7 @@ class ReplicaRun:
     def _plan_after(self, step: Step, error: CommandFailed) -> DatasetPlan:
         """The plan after a failure, or the failure itself when doing the same again would not help."""
         told = meaning(error, self.plan.replica)
-        self._count_setback(told)
+        self._count_setback(self._with_keepers(error) if busy(error) else told)
         if busy(error):
             self.ends.progress.say(f"{self.plan.replica.target} is still busy; waiting for it")
             self.ends.pause(2.0**self.setbacks)
@@ -137,6 +145,12 @@ class ReplicaRun:
         if step in fresh.steps[:2]:
             raise error
         return fresh
+
+    def _with_keepers(self, error: CommandFailed) -> CommandFailed:
+        """The failure of a busy target; when it is given up, with who holds the snapshot that is received onto."""
+        if self.setbacks < SETBACKS or self.plan.common is None:
+            return error
+        return with_keepers(self.ends.receiver, error, str(self.plan.common.copy))
 
     def _plan_after_loss(self, error: HostError) -> DatasetPlan:
         """The plan once both hosts answer again; the loss itself when they do not, or must not be spoken to."""
@@ -157,7 +171,7 @@ class ReplicaRun:
     def _doubt(self, step: Resume, error: CommandFailed) -> None:
         """A token that failed twice without a byte of progress is dropped; one whose program was killed is innocent."""
         if step.token.text == self.doubted and 0 < error.status < 128:
-            self._drop(step.token, f"it could not be continued: {error.stderr.strip()}")
+            self._drop(TokenForeign(step.token, f"it could not be continued: {error.stderr.strip()}"))
         self.doubted = step.token.text
 
     def _count_setback(self, error: Ec2zfsError) -> None:

@@ -11,18 +11,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ec2zfs.errors import CommandFailed, ReplicationConflict
+from ec2zfs.execute.holds import HoldKeeper
 from ec2zfs.execute.progress import Bar, Progress, Silent
 from ec2zfs.execute.replica_run import Ends, ReplicaRun
 from ec2zfs.execute.replication_report import DatasetReport, ReplicationReport
 from ec2zfs.execute.replication_state import source_datasets, target_datasets
 from ec2zfs.hosts.host import Host
-from ec2zfs.model.replication import ReplicationState
+from ec2zfs.model.replication import Replica, ReplicationState
 from ec2zfs.model.source import Source
 from ec2zfs.plan.conflicts import conflict_error
 from ec2zfs.plan.cursors import expected_state
+from ec2zfs.plan.holds import Left
 from ec2zfs.plan.replication import DatasetPlan, ReplicationPlan, plan_replication, require_space
 from ec2zfs.plan.replication_steps import Transfer
 from ec2zfs.plan.selection import Selection
+from ec2zfs.plan.zfs_gate import require_receiver, require_source
 from ec2zfs.tools.zfs import Zfs
 from ec2zfs.tools.zfs_streams import sizes
 from ec2zfs.transport.transport import Transport
@@ -44,7 +47,12 @@ class Replicator:
     pause: Callable[[float], None] = time.sleep
 
     def observe(self, sources: Sequence[Source]) -> ReplicationState:
-        """Both sides as they are; the pool must be imported on the receiver."""
+        """Both sides as they are; the pool must be imported on the receiver.
+
+        Raises `Refused` when the ZFS of one of them is so old that it would damage what is sent.
+        """
+        require_source(self.site.name, Zfs(self.site).modules_version())
+        require_receiver(self.receiver.name, Zfs(self.receiver).modules_version())
         return ReplicationState(
             self.pool,
             source_datasets(self.site, sources),
@@ -65,21 +73,26 @@ class Replicator:
         require_space(plan)
         total = None if any(transfer.bytes is None for transfer in plan.transfers) else plan.bytes
         listener = self.progress if plan.transfers else Silent()
-        with listener.bar("replicate", total, "B") as bar:
-            return self._run_all(plan, bar)
+        keeper, left = (
+            HoldKeeper(self.site, self.receiver, self.pool),
+            {each.replica: Left(each) for each in plan.datasets},
+        )
+        with listener.bar("replicate", total, "B") as bar, keeper.holding(plan, left):
+            reports = self._run_all(plan, bar, left)
+        return ReplicationReport(reports, tuple(keeper.warnings))
 
-    def _run_all(self, plan: ReplicationPlan, bar: Bar) -> ReplicationReport:
+    def _run_all(self, plan: ReplicationPlan, bar: Bar, left: dict[Replica, Left]) -> tuple[DatasetReport, ...]:
         reports, unfinished = list[DatasetReport](), list[str]()
         for dataset in plan.datasets:
             if any(dataset.replica.target.startswith(f"{parent}/") for parent in unfinished):
                 reports.append(DatasetReport(dataset.replica, note="it waits for the first copy of its parent"))
                 continue
-            reports.append(self._run_one(dataset, bar))
+            reports.append(self._run_one(dataset, bar, left))
             if reports[-1].error and _begins(dataset):
                 unfinished.append(dataset.replica.target)
-        return ReplicationReport(tuple(reports))
+        return tuple(reports)
 
-    def _run_one(self, plan: DatasetPlan, bar: Bar) -> DatasetReport:
+    def _run_one(self, plan: DatasetPlan, bar: Bar, left: dict[Replica, Left]) -> DatasetReport:
         if plan.conflict:
             return DatasetReport(plan.replica, error=conflict_error(plan.conflict))
         run = ReplicaRun(self._ends(), plan, bar.advance)
@@ -88,6 +101,8 @@ class Replicator:
             run.run()
         except (CommandFailed, ReplicationConflict) as failure:
             error = failure
+        finally:
+            left[plan.replica] = Left(run.plan, begun=True)
         return DatasetReport(plan.replica, tuple(run.sent), plan.note, tuple(run.warnings), error)
 
     def _ends(self) -> Ends:

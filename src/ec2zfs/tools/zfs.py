@@ -19,7 +19,7 @@ from ec2zfs.tools.zfs_scripts import zfs_script
 LISTING_LIMIT = 900.0
 """Seconds that a listing may take: 17,000 snapshots a second and more are usual (peers, section 5)."""
 
-DATASET_COLUMNS = "name,type,guid,encryption,written,receive_resume_token"
+DATASET_COLUMNS = "name,type,guid,encryption,written,receive_resume_token,ec2zfs:holds,ec2zfs:send"
 HISTORY_COLUMNS = "name,guid,createtxg"
 """Only what ZFS lists by its fast path, without opening each snapshot (fact 49)."""
 
@@ -51,6 +51,11 @@ class Zfs:
                 return None
             raise
         return found[0] if found else None
+
+    def modules_version(self) -> str:
+        """The version of the kernel modules, as in `zfs-kmod-2.3.2-2~bpo12+2`; "" when `zfs version` does not tell."""
+        told = (line.partition("zfs-kmod-") for line in self._list("version"))
+        return next((version for before, found, version in told if found and not before), "")
 
     def names(self) -> tuple[str, ...]:
         """The names of all datasets on the host."""
@@ -103,7 +108,8 @@ class Zfs:
 
 def parse_datasets(lines: Iterable[str]) -> tuple[Dataset, ...]:
     """Datasets without their history, from lines of `DATASET_COLUMNS`; a token stays undecoded."""
-    return tuple(_dataset(*line.split("\t")) for line in lines)
+    columns = DATASET_COLUMNS.split(",")
+    return tuple(_dataset(dict(zip(columns, line.split("\t"), strict=True))) for line in lines)
 
 
 def with_history(datasets: Iterable[Dataset], lines: Iterable[str]) -> tuple[Dataset, ...]:
@@ -140,14 +146,17 @@ def _listing(types: str, columns: str, options: Sequence[str]) -> tuple[str, ...
     return ("list", "-Hp", "-t", types, "-o", columns, *options)
 
 
-def _dataset(name: str, kind: str, guid: str, encryption: str, written: str, token: str) -> Dataset:
+def _dataset(row: dict[str, str]) -> Dataset:
+    token = _told(row["receive_resume_token"])
     return Dataset(
-        name,
-        int(guid),
-        encrypted=encryption not in ("off", "-"),
-        kind=DatasetKind(kind),
-        written=int(written) if written.isdecimal() else 0,
-        partial=ResumeToken(_told(token)) if _told(token) else None,
+        row["name"],
+        int(row["guid"]),
+        encrypted=row["encryption"] not in ("off", "-"),
+        kind=DatasetKind(row["type"]),
+        written=int(row["written"]) if row["written"].isdecimal() else 0,
+        partial=ResumeToken(token) if token else None,
+        held_for=tuple(filter(None, _told(row["ec2zfs:holds"]).split(","))),
+        send=_told(row["ec2zfs:send"]),
     )
 
 

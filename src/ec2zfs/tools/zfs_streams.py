@@ -1,6 +1,6 @@
 """`zfs send` and `zfs receive`: their argv, the size that a stream will have, what a resume token holds, and what their
-failures mean. Never `receive -F` (peers, pain 3); flags are always `-L -e -c`, or `-w` for a natively encrypted source
-(facts 38, 46).
+failures mean. Never `receive -F` (peers, pain 3); the flags are those with which the copy was begun (facts 38, 46), and
+its first stream writes them into it.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ def receive_command(transfer: Transfer) -> Command:
     """The command that takes the stream in and keeps what it got when it breaks off (`-s`), never mounting (`-u`)."""
     replica = transfer.replica
     options = VOLUME_OPTIONS if replica.kind is DatasetKind.VOLUME else FILESYSTEM_OPTIONS
+    if transfer.base is None:
+        options += ("-o", f"ec2zfs:send={replica.flags}")
     if isinstance(transfer, Full) and replica.below_raw and not replica.raw:
         options += ("-o", "encryption=off")
     return Command(("zfs", "receive", "-s", "-u", *options, replica.target), timeout=None)
@@ -87,10 +89,9 @@ def parse_token(text: str, lines: Iterable[str]) -> ResumeToken:
     for line in lines:
         if match := re.fullmatch(r"\s*(\w+)(?:\s*[:=]\s*(.*?))?\s*", line):
             found[match[1]] = (match[2] or "").strip("'")
-    strange = sorted(found.keys() - TOKEN_KEYS)
-    if strange or "toguid" not in found:
-        reason = f"its token holds {', '.join(strange)}, which no stream of ours has" if strange else ""
-        return ResumeToken(text, foreign=reason or "its token cannot be decoded")
+    foreign = _foreign(frozenset(found))
+    if foreign:
+        return ResumeToken(text, foreign=foreign)
     return ResumeToken(
         text,
         to_guid=int(found["toguid"], 0),
@@ -98,6 +99,24 @@ def parse_token(text: str, lines: Iterable[str]) -> ResumeToken:
         from_guid=int(found.get("fromguid", "0"), 0),
         raw="rawok" in found,
     )
+
+
+def _foreign(names: frozenset[str]) -> str:
+    """What a token holds or lacks that no stream of ours does, or "".
+
+    `-c` and `-w` are in every token. `largeblockok` and `embedok` are there only where ZFS had such blocks to send, so
+    only what must not be there can be judged; that large blocks stay large, ZFS 2.0 itself demands of each increment.
+    """
+    strange = sorted(names - TOKEN_KEYS)
+    if strange:
+        return f"its token holds {', '.join(strange)}, which no stream of ours has"
+    if "toguid" not in names:
+        return "its token cannot be decoded"
+    if "compressok" not in names:
+        return "its token lacks compressok, which every stream of ours has"
+    if {"rawok", "embedok"} <= names:
+        return "its token is raw with embedok, and an encrypted dataset has no embedded blocks"
+    return ""
 
 
 def busy(error: CommandFailed) -> bool:
@@ -127,7 +146,7 @@ def meaning(error: CommandFailed, replica: Replica) -> Ec2zfsError:
 def _send_words(transfer: Transfer) -> tuple[str, ...]:
     if isinstance(transfer, Resume):
         return ("-t", transfer.token.text)
-    flags = ("-w",) if transfer.replica.raw else ("-L", "-e", "-c")
+    flags = transfer.replica.flags.words
     if isinstance(transfer, Incremental):
         return (*flags, "-i", str(transfer.base), str(transfer.to))
     return (*flags, str(transfer.to))

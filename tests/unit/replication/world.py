@@ -55,6 +55,25 @@ class World:
             if name != "cloud"
         }
 
+    def held(self) -> dict[str, list[str]]:
+        """The tags on each snapshot that is held, of both sides."""
+        return {
+            f"{name}@{snap.name}": [*tags]
+            for host in (self.site, self.receiver)
+            for name, each in host.zfs.datasets.items()
+            for snap in each.snapshots
+            if (tags := each.holds.get(snap.guid))
+        }
+
+    def noted(self) -> dict[str, str]:
+        """Where ZFS remembers that there may be holds, and for which pools."""
+        return {
+            name: value
+            for host in (self.site, self.receiver)
+            for name, each in host.zfs.datasets.items()
+            if (value := each.properties.get("ec2zfs:holds"))
+        }
+
     def cursors(self) -> dict[str, list[int]]:
         """The GUIDs that the bookmarks at the site stand for."""
         return {name: [mark.guid for mark in held.bookmarks] for name, held in self.site.zfs.datasets.items()}

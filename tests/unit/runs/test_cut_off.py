@@ -75,13 +75,14 @@ FAILURES: dict[str, tuple[Market, dict[str, Failure], bool]] = {
     "the receiver dies, on demand": (Market.ON_DEMAND, {"receiver:": lost, "stream:": lost}, True),
     "the receiver dies, spot": (Market.SPOT, {"receiver:": lost, "stream:": lost}, True),
 }
-# what replication gets over: it connects, looks and plans again, or it was about a cursor only
+# what replication gets over: it connects, looks and plans again, or it was about a cursor or a hold only
 GOT_OVER = {
     "a command fails": {
         ("replicate", "stream: half way"),
         ("replicate", "stream: after"),
         ("replicate", "receiver: zfs list"),
         ("replicate", "site: zfs_mark.sh"),
+        ("replicate", "site: zfs_hold.sh"),
     },
     "a connection is lost": {
         ("replicate", "stream: before"),
@@ -89,6 +90,7 @@ GOT_OVER = {
         ("replicate", "stream: after"),
         ("replicate", "receiver: zfs list"),
         ("replicate", "site: zfs_mark.sh"),
+        ("replicate", "site: zfs_hold.sh"),
     },
 }
 

@@ -68,7 +68,7 @@ def test_it_is_pruned_while_the_far_side_is_down() -> None:
 
 def test_a_snapshot_with_a_clone_or_without_our_property_stays(day: Day) -> None:
     cloned, forged = "tank@ec2zfs_2026-11-24T02:17:00Z_daily", "ec2zfs_2026-11-23T02:17:00Z_daily"
-    day.site.zfs.clones[cloned] = "tank/try"
+    day.site.zfs.clone(cloned, "tank/try")
     day.site.zfs.find("tank").snapshots[0] = replace(day.site.zfs.find("tank").snapshots[0], name=forged)
     Controller(day).back_up(THIRD_DAY)
     assert ours(day) == [forged, "ec2zfs_2026-11-24T02:17:00Z_daily", "ec2zfs_2026-11-26T02:17:00Z_daily"]
@@ -93,7 +93,7 @@ def test_killed_at_any_call_and_run_again_no_base_is_lost(day: Day, moment: Mome
 def test_what_cannot_be_destroyed_is_told_and_the_run_is_whole(day: Day) -> None:
     def refuse(event: str) -> None:
         if event.startswith("site: before zfs destroy -vp tank@"):
-            day.site.zfs.clones["tank@ec2zfs_2026-11-24T02:17:00Z_daily"] = "tank/just made"
+            day.site.zfs.clone("tank@ec2zfs_2026-11-24T02:17:00Z_daily", "tank/just made")
 
     day.site.hook = refuse
     controller = Controller(day)
