@@ -397,7 +397,9 @@ class Pool:
                 "clones": ",".join(self.clones(entry.guid)) or "-",
                 "used": str(entry.size),
             }
-            return told[column] if column in told else dict(entry.properties).get(column, "-")
+            if column in told:
+                return told[column]
+            return dict(entry.properties).get(column) or self.user_property(row.partition("@")[0], column)
         held = self.datasets[row]
         if ":" in column:
             return self.user_property(row, column)

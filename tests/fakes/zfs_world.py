@@ -95,7 +95,7 @@ class ZfsHost:
         dataset, _, shorts = names.partition("@")
         asked = ("zfs", "list", "-Hp", "-t", "snapshot", "-o", f"guid,{marked_by}")
         status, out, _ = self._interpreted((*asked, *(f"{dataset}@{short}" for short in shorts.split(","))), "")
-        if status or sorted(out.replace("\t", ":").split()) != meant.split(","):
+        if status or sorted(out.replace("\t", ":").splitlines()) != meant.split(","):
             return "changed"
         status, out, err = self._interpreted(("zfs", "destroy", "-vp", *preview, names), "")
         return f"kept\t{err.replace(chr(10), ' ')}" if status else f"destroyed\t{out.split()[-1]}"

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+SEND = "ec2zfs:send"
+"""The user property. It also says which datasets of a pool are copies that we made, and so whose snapshots are ours."""
+
 
 class SendFlags(StrEnum):
     """The words for `zfs send`, as they stand in the property."""

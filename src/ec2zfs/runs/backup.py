@@ -1,5 +1,5 @@
-"""The daily run: snapshot, start the receiver, unlock, replicate, check, lock, stop, prune. Each stage plans on what it
-sees.
+"""The daily run: snapshot, start the receiver, unlock, replicate, prune, check, lock, stop, prune. Each stage plans on
+what it sees.
 
 Whatever goes wrong, the pool is locked and the receiver stopped where the machine still answers. Nothing of a run is
 needed by the next one, which looks at ZFS and EC2 and carries on. What it destroys are snapshots of its own that the
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ec2zfs.errors import Ec2zfsError, PoolUnwell
+from ec2zfs.execute.pruning import Pruned
 from ec2zfs.execute.replication import Replicator
 from ec2zfs.execute.replication_report import ReplicationReport
 from ec2zfs.hosts.host import Host
@@ -26,6 +27,7 @@ from ec2zfs.runs.stages import Journal, noted
 from ec2zfs.runs.upkeep import UpkeepParts, replacement_under_way, require_volumes, unlocked
 
 PRUNE = "prune the site"
+PRUNE_COPIES = "prune the copies"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def back_up(
     could not have the volumes, that is raised before anything is changed: what is up then is left alone. A pool that
     has lost redundancy is backed up to all the same, and `PoolUnwell` raised in the end. A resilver that is under way
     is joined: the receiver is no spot instance then, and stays up until it ends. The site is pruned also when the far
-    side failed, or its snapshots would pile up as long as that is down.
+    side failed, or its snapshots would pile up as long as that is down; a copy is pruned once it was
+    brought to its end.
     """
     volumes, receiver = require_volumes(parts.upkeep), parts.upkeep.receiver
     on_demand = replacement_under_way(volumes)
@@ -54,34 +57,34 @@ def back_up(
     with journal.stage("snapshot") as stage:
         stage.outcome = taken(parts.site.take_due(now, at_once))
     with (
-        _pruned_after(parts.site, now, journal),
+        _pruned_after(PRUNE, lambda: parts.site.prune(now), journal),
         receiver_up(receiver, journal, keep=False, on_demand=on_demand) as host,
         unlocked(parts.upkeep, host, (key, None), journal) as pool,
     ):
-        report = _replicated(parts, host, journal)
+        with _pruned_after(PRUNE_COPIES, lambda: _prune_copies(parts, host, now, journal), journal):
+            report = _replicated(parts, host, journal)
         settle(pool, volumes, journal)
         _check(pool.status(), journal)
     return report
 
 
 @contextmanager
-def _pruned_after(site: Site, now: datetime, journal: Journal) -> Iterator[None]:
-    """Prune the site after the block, whether that failed or not; its own failure is the one to be told."""
+def _pruned_after(name: str, prune: Callable[[], Pruned], journal: Journal) -> Iterator[None]:
+    """Prune after the block, as a stage, whether the block failed or not; its own failure is the one to be told."""
+
+    def stage() -> None:
+        with journal.stage(name) as stage:
+            pruned = prune()
+            journal.warnings.extend(pruned.warnings)
+            stage.outcome = str(pruned)
+
     try:
         yield
     except Ec2zfsError as failure:
-        with noted(failure, PRUNE):
-            prune_site(site, now, journal)
+        with noted(failure, name):
+            stage()
         raise
-    prune_site(site, now, journal)
-
-
-def prune_site(site: Site, now: datetime, journal: Journal) -> None:
-    """Destroy what the policies do not keep at the site, as a stage of a run."""
-    with journal.stage(PRUNE) as stage:
-        pruned = site.prune(now)
-        journal.warnings.extend(pruned.warnings)
-        stage.outcome = str(pruned)
+    stage()
 
 
 def _replicated(parts: BackupParts, host: Host, journal: Journal) -> ReplicationReport:
@@ -92,6 +95,13 @@ def _replicated(parts: BackupParts, host: Host, journal: Journal) -> Replication
         journal.warnings.extend(report.warnings)
         report.raise_for_errors()
     return report
+
+
+def _prune_copies(parts: BackupParts, host: Host, now: datetime, journal: Journal) -> Pruned:
+    """Destroy what the policies do not keep in the pool; only of copies that this run has brought to their end."""
+    reports = journal.replicated.datasets if journal.replicated else ()
+    whole = {each.replica.target: each.replica.source for each in reports if not each.error}
+    return parts.site.prune_copies(host, parts.upkeep.design.name, whole, now)
 
 
 def _check(status: PoolStatus, journal: Journal) -> None:

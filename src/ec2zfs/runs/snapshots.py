@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,11 +10,12 @@ from datetime import datetime
 from ec2zfs.errors import ConfigurationError
 from ec2zfs.execute.hooks import Hooks
 from ec2zfs.execute.pruning import Pruned, PruningPlan, plan_pruning, prune
-from ec2zfs.execute.replication_state import source_datasets
+from ec2zfs.execute.replication_state import source_datasets, target_datasets
 from ec2zfs.execute.snapshots import PERIOD, take
 from ec2zfs.hosts.host import Host
 from ec2zfs.model.policy import Keeps, Schedule, Tier
-from ec2zfs.model.snapshot import Dataset
+from ec2zfs.model.send_flags import SEND
+from ec2zfs.model.snapshot import Dataset, Snapshot
 from ec2zfs.model.source import Source
 from ec2zfs.plan.due import TakeSnapshot, plan_snapshots
 from ec2zfs.plan.fates import Fate, fates
@@ -68,6 +69,19 @@ class Site:
         with self.lock():
             return prune(self.host, self.plan_pruning(now))
 
+    def prune_copies(self, receiver: Host, pool: str, whole: Mapping[str, str], now: datetime) -> Pruned:
+        """Destroy what the policies do not keep in the pool, of the copies in `whole`: their sources by their names.
+
+        A copy's newest snapshot is the base of the next increment and always stays.
+        """
+        keeps = keeps_of(self.schedule, Tier.CLOUD)
+        rules = TierRules(
+            lambda copy: keeps(whole[copy]) if copy in whole else None, SEND, lambda copy: _newest(copy.snapshots)
+        )
+        found = target_datasets(self.host, receiver, pool) if whole else ()
+        copies = [copy for copy in found if copy.name in whole]
+        return prune(receiver, plan_pruning(receiver, copies, rules, now))
+
     def fates(self, now: datetime, only: Collection[str] = ()) -> list[Fate]:
         """What becomes of each snapshot of the datasets that are named, of all if there are none.
 
@@ -101,6 +115,10 @@ def keeps_of(schedule: Schedule, tier: Tier) -> Callable[[str], Keeps | None]:
         return policy.of(tier) if policy else None
 
     return keeps
+
+
+def _newest(snapshots: tuple[Snapshot, ...]) -> dict[int, str]:
+    return {snapshot.guid: "the next increment begins there" for snapshot in snapshots[-1:]}
 
 
 def taken(actions: tuple[TakeSnapshot, ...]) -> str:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from ec2zfs.errors import CommandFailed
 from ec2zfs.hosts.host import Command, Host
+from ec2zfs.model.send_flags import SEND
 from ec2zfs.model.snapshot import Bookmark, Dataset, DatasetKind, ResumeToken, Snapshot
 from ec2zfs.plan.replication_steps import Mark
 from ec2zfs.tools.zfs_scripts import zfs_script
@@ -19,7 +20,7 @@ from ec2zfs.tools.zfs_scripts import zfs_script
 LISTING_LIMIT = 900.0
 """Seconds that a listing may take: 17,000 snapshots a second and more are usual (peers, section 5)."""
 
-DATASET_COLUMNS = "name,type,guid,encryption,written,receive_resume_token,ec2zfs:holds,ec2zfs:send"
+DATASET_COLUMNS = "name,type,guid,encryption,written,receive_resume_token,ec2zfs:holds," + SEND
 HISTORY_COLUMNS = "name,guid,createtxg"
 """Only what ZFS lists by its fast path, without opening each snapshot (fact 49)."""
 
@@ -156,7 +157,7 @@ def _dataset(row: dict[str, str]) -> Dataset:
         written=int(row["written"]) if row["written"].isdecimal() else 0,
         partial=ResumeToken(token) if token else None,
         held_for=tuple(filter(None, _told(row["ec2zfs:holds"]).split(","))),
-        send=_told(row["ec2zfs:send"]),
+        send=_told(row[SEND]),
     )
 
 

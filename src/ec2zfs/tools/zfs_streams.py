@@ -12,6 +12,7 @@ from dataclasses import replace
 from ec2zfs.errors import CommandFailed, Ec2zfsError, NoSpace, ReplicationConflict
 from ec2zfs.hosts.host import Command, Host
 from ec2zfs.model.replication import Replica
+from ec2zfs.model.send_flags import SEND
 from ec2zfs.model.snapshot import DatasetKind, ResumeToken
 from ec2zfs.plan.replication_steps import Full, Incremental, Resume, Transfer
 from ec2zfs.tools.zfs_scripts import zfs_script
@@ -50,7 +51,7 @@ def receive_command(transfer: Transfer) -> Command:
     replica = transfer.replica
     options = VOLUME_OPTIONS if replica.kind is DatasetKind.VOLUME else FILESYSTEM_OPTIONS
     if transfer.base is None:
-        options += ("-o", f"ec2zfs:send={replica.flags}")
+        options += ("-o", f"{SEND}={replica.flags}")
     if isinstance(transfer, Full) and replica.below_raw and not replica.raw:
         options += ("-o", "encryption=off")
     return Command(("zfs", "receive", "-s", "-u", *options, replica.target), timeout=None)

@@ -10,7 +10,7 @@ from tests.fakes.day import DAILY, Controller, Cut, Day
 from tests.fakes.fuse import Killed, Moment
 from tests.unit.runs.days import FIRST_DAY, NEXT_DAY, ran, require_rest, runs_of
 
-from ec2zfs.errors import CommandFailed, NoCapacity
+from ec2zfs.errors import CommandFailed, NoCapacity, ReplicationConflict
 from ec2zfs.model.instance import Market
 from ec2zfs.model.policy import Keep, PolicyRule, Tier
 from ec2zfs.runs.backup import PRUNE
@@ -44,6 +44,27 @@ def test_the_site_is_pruned_and_the_copies_keep_more(day: Day) -> None:
     before = day.histories()
     Controller(day).back_up(THIRD_DAY + timedelta(minutes=1))
     assert day.histories() == before, "pruning twice is pruning once"
+
+
+def test_the_copies_are_pruned_by_their_own_rules_but_for_the_newest(day: Day) -> None:
+    day.schedule = replace(ONE, rules=(*ONE.rules, PolicyRule(("tank",), {Tier.CLOUD: {"daily": Keep(2)}})))
+    Controller(day).back_up(THIRD_DAY)
+    kept = ["theirs", "ec2zfs_2026-11-25T02:17:00Z_daily", "ec2zfs_2026-11-26T02:17:00Z_daily"]
+    assert [name for name, _ in day.copied()["tank"]] == [name for name, _ in day.copied()["tank/home"]] == kept
+    assert len(day.copied()["www"]) == 4
+    before = day.copied()
+    Controller(day).back_up(THIRD_DAY + timedelta(minutes=1))
+    assert day.copied() == before
+
+
+def test_a_copy_that_is_not_whole_is_not_pruned(day: Day) -> None:
+    day.schedule = replace(ONE, rules=(*ONE.rules, PolicyRule(("**",), {Tier.CLOUD: {"daily": Keep(1)}})))
+    day.copies.zfs.snapshot("cloud/www", "not ours")
+    with pytest.raises(ReplicationConflict):
+        Controller(day).back_up(THIRD_DAY)
+    assert [name for name, _ in day.copied()["tank"]] == ["theirs", "ec2zfs_2026-11-26T02:17:00Z_daily"]
+    assert len(day.copied()["www"]) == 4, "two of ours, theirs and the one in the way"
+    assert ours(day, "www") == ["ec2zfs_2026-11-26T02:17:00Z_daily"]
 
 
 def test_it_is_pruned_while_the_far_side_is_down() -> None:
