@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-FIGURES = ("startup", "volumes", "memory", "executions", "rounds", "growth")
+FIGURES = ("startup", "volumes", "memory", "executions", "rounds", "pruning", "growth")
 
 
 def main() -> int:

@@ -16,6 +16,9 @@ from pathlib import Path
 
 from ec2zfs.errors import AlreadyRunning, ConfigurationError
 
+PATIENCE = 120.0
+"""Seconds for which the lock of the site's snapshots is waited for."""
+
 
 @contextmanager
 def run_lock(state: Path, pool: str) -> Iterator[None]:
@@ -29,12 +32,12 @@ def run_lock(state: Path, pool: str) -> Iterator[None]:
 
 
 @contextmanager
-def site_lock(state: Path, patience: float = 120.0) -> Iterator[None]:
+def site_lock(state: Path) -> Iterator[None]:
     """Hold the lock of the site's snapshots for a `with` block: taking and pruning are short, so it is waited for.
 
-    Raises as `run_lock` does, `AlreadyRunning` when so many seconds have passed.
+    Raises as `run_lock` does, `AlreadyRunning` when `PATIENCE` has passed.
     """
-    with _held(state, "site.lock", "Another command works on the site's snapshots", patience):
+    with _held(state, "site.lock", "Another command works on the site's snapshots", PATIENCE):
         yield
 
 
