@@ -227,7 +227,7 @@ def two_good_days(operator: Operator, instance: str, lab: LabDescription) -> Non
     """A day like any other, and one more with little to send."""
     operator.types("backup")
     writes(lab, "second", 2)
-    operator.types("backup")
+    operator.types("backup", "--now")
     assert operator.instances() == {instance: "stopped"}
     assert operator.volumes() == VOLUMES
     reports = [json.loads(path.read_text()) for path in sorted((operator.settings.parent / "state/reports").iterdir())]
