@@ -97,6 +97,17 @@ def a_cursor_is_moved_and_moving_it_twice_is_moving_it_once(sides: Sides) -> Non
     assert sides.of_source().bookmarks == (Bookmark(sides.source, "ec2zfs_suite_2", two.guid, two.createtxg),)
 
 
+def bookmarks_tell_when_their_snapshots_were_taken(sides: Sides) -> None:
+    one = sides.grown("one")
+    Zfs(sides.site).mark(Mark(one, "ec2zfs_suite_1"))
+    sides.hands.destroy(str(one))
+    cursor, none = f"{sides.source}#ec2zfs_suite_1", f"{sides.source}#none"
+    found = Zfs(sides.site).creations([cursor, none])
+    assert list(found) == [cursor]
+    assert found[cursor].year >= 2025
+    assert Zfs(sides.site).creations([]) == {}
+
+
 def a_parent_is_made_once(sides: Sides) -> None:
     zfs = Zfs(sides.receiver)
     zfs.create_parent(sides.target)
@@ -354,6 +365,7 @@ CASES: tuple[Case, ...] = (
     the_version_of_the_kernel_modules_is_told,
     a_tree_is_taken_whole_or_not_at_all,
     a_cursor_is_moved_and_moving_it_twice_is_moving_it_once,
+    bookmarks_tell_when_their_snapshots_were_taken,
     a_parent_is_made_once,
     a_full_stream_makes_the_same_snapshot,
     an_increment_is_what_changed_since_a_snapshot_or_a_bookmark,

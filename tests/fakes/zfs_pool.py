@@ -396,6 +396,7 @@ class Pool:
                 "userrefs": refs,
                 "clones": ",".join(self.clones(entry.guid)) or "-",
                 "used": str(entry.size),
+                "creation": str(EPOCH + entry.txg),
             }
             if column in told:
                 return told[column]

@@ -20,6 +20,7 @@ VERBS = {
     "backup": "back all sources up: snapshot, start the receiver, unlock, replicate, check, lock, stop, prune",
     "snapshot": "take the snapshots that are due at the site",
     "prune": "destroy the snapshots that the policies do not keep at the site",
+    "status": "show how fresh every dataset is; exits with 0 (fine), 1 (late) or 2 (broken)",
     "snapshots": "list the site's snapshots: what keeps each, and until when",
     "holds": "show which snapshots are held against destruction, by whom and since when",
     "demo": "show a whole backup day in a local EC2, on real ZFS and LUKS, and prove it",

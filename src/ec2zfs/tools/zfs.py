@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from ec2zfs.errors import CommandFailed
 from ec2zfs.hosts.host import Command, Host
@@ -72,6 +73,14 @@ class Zfs:
         if result.status != 0 and not {*names} <= {*found, *told}:
             raise CommandFailed(self.host.name, argv, result.status, result.stderr.decode(errors="replace"))
         return found
+
+    def creations(self, bookmarks: Sequence[str]) -> dict[str, datetime]:
+        """When the snapshots of these bookmarks were taken, in UTC; what does not exist is left out."""
+        if not bookmarks:
+            return {}
+        script = zfs_script("zfs_each.sh", "list", "-Hp", "-t", "bookmark", "-o", "name,creation", stdin=bookmarks)
+        rows = (line.split("\t") for line in self.host.run(replace(script, accept=frozenset({0, 123}))).lines())
+        return {name: datetime.fromtimestamp(int(seconds), UTC) for name, seconds in rows}
 
     def available(self, name: str) -> int:
         """Bytes that may still be written below the dataset."""

@@ -165,3 +165,41 @@ def test_one_command_at_a_time_works_on_the_snapshots(typed: Typed, monkeypatch:
         for verb in ("snapshot", "prune"):
             assert typed(verb) == ExitCode.LOCKED
             assert "Another command works on the site's snapshots: process" in typed.errors[0]["message"]
+
+
+def test_status_tells_how_fresh_each_tier_is_by_its_exit_code(typed: Typed) -> None:
+    with unchanged(typed):
+        assert typed("status") == 2
+    rows = {(row["dataset"], row["tier"]): row for row in typed.rows("datasets")}
+    assert set(rows) == {(name, tier) for name in ("tank", "tank/home") for tier in ("site", "cloud")}
+    assert (rows["tank", "site"]["state"], rows["tank", "site"]["newest"]) == ("broken", "2020-01-02T00:00:00Z")
+    assert rows["tank", "cloud"]["backlog_bytes"] == 3 * 4096
+    typed("snapshot")
+    assert typed("status") == 2, "the copies are years behind"
+    states = {(str(row["dataset"]), str(row["tier"])): row["state"] for row in typed.rows("datasets")}
+    assert states == {
+        ("tank", "site"): "fine",
+        ("tank/home", "site"): "fine",
+        ("tank", "cloud"): "broken",
+        ("tank/home", "cloud"): "fine",
+    }
+
+
+def test_a_last_run_that_failed_is_late_at_least(typed: Typed) -> None:
+    for snap in list(typed.site.zfs.find("tank").snapshots):
+        typed.site.zfs.destroy_snapshot(f"tank@{snap.name}")
+    typed("snapshot")
+    assert typed("status") == 0
+    reports = typed.state / "reports"
+    reports.mkdir()
+    stages = [{"name": "replicate", "outcome": "the pool is full", "failed": True}]
+    document = {"command": "backup", "started": "2026-11-25T02:17:00+00:00", "stages": stages}
+    (reports / "2026-11-25T021700Z-cloud.json").write_text(json.dumps(document))
+    (reports / "2026-11-26T021700Z-cloud.json").write_text("{")
+    assert typed("status") == 1
+    assert typed.events[-1] == {
+        "event": "status",
+        "state": "late",
+        "last_run": "2026-11-25T02:17:00+00:00",
+        "its_failure": "replicate: the pool is full",
+    }

@@ -1,0 +1,82 @@
+"""How fresh everything is, seen from the site alone: no receiver is started for it, and nothing changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ec2zfs.execute.replication import preview
+from ec2zfs.model.snapshot import Dataset
+from ec2zfs.plan.cursors import cursors
+from ec2zfs.plan.freshness import Freshness, State, cloud_freshness, site_freshness
+from ec2zfs.runs.snapshots import Site
+from ec2zfs.tools.zfs import Zfs
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """The last daily run that left a report: when it began, and what failed in it, "" for nothing."""
+
+    started: str
+    failure: str
+
+
+@dataclass(frozen=True)
+class Health:
+    """Each dataset and tier, the bytes that each copy lacks by dataset, and the last run (None: no report)."""
+
+    datasets: tuple[Freshness, ...]
+    backlog: Mapping[str, int]
+    last_run: LastRun | None
+
+    @property
+    def state(self) -> State:
+        """The worst of all; a last run that failed is late at least."""
+        of_the_run = State.LATE if self.last_run and self.last_run.failure else State.FINE
+        return max((of_the_run, *(each.state for each in self.datasets)))
+
+
+def look(site: Site, pool: str, reports: Path, now: datetime) -> Health:
+    """Look at the site. Raises as listing the sources does."""
+    datasets = site.datasets()
+    made = _creations(site, pool, datasets)
+    plan = preview(site.host, site.sources, pool, site.sent(lambda: now))
+    backlog = {
+        each.replica.source: each.unsent_bytes + sum(transfer.bytes or 0 for transfer in each.transfers)
+        for each in plan.datasets
+    }
+    fresh = [
+        freshness
+        for each in datasets
+        for freshness in (
+            site_freshness(each, site.schedule, now),
+            cloud_freshness(each, pool, site.schedule, now, made),
+        )
+    ]
+    return Health(tuple(fresh), backlog, last_run(reports, pool))
+
+
+def last_run(reports: Path, pool: str) -> LastRun | None:
+    """What the newest report of a daily run of this pool tells; None without one that can be read."""
+    for file in sorted(reports.glob(f"*-{pool}.json"), reverse=True):
+        try:
+            report = json.loads(file.read_text("utf-8"))
+            if report["command"] == "backup":
+                failed = [f"{each['name']}: {each['outcome']}" for each in report["stages"] if each["failed"]]
+                return LastRun(str(report["started"]), "; ".join(failed))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def _creations(site: Site, pool: str, datasets: tuple[Dataset, ...]) -> dict[str, datetime]:
+    """When the snapshots were taken whose cursors alone are left."""
+    lonely = [
+        str(marked[-1])
+        for each in datasets
+        if (marked := cursors(each, pool)) and marked[-1].guid not in {snapshot.guid for snapshot in each.snapshots}
+    ]
+    return Zfs(site.host).creations(lonely)
