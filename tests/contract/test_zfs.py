@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -24,6 +25,11 @@ class Imagined:
     def snapshot(self, snapshot: str, mib: int) -> None:
         dataset, name = snapshot.split("@")
         self.site.snapshot(dataset, name, mib * MIB)
+
+    def series(self, snapshots: Sequence[str], change: str) -> None:
+        name, _, value = change.partition("=")
+        for snapshot in snapshots:
+            self.site.take([snapshot], {name: value})
 
     def destroy(self, snapshot: str) -> None:
         self.site.destroy_snapshot(snapshot)

@@ -92,8 +92,7 @@ def a_snapshot_that_is_held_or_gone_meanwhile_harms_nothing(sides: Sides) -> Non
 
 def three_hundred_go_in_one_batch(sides: Sides) -> None:
     snapshots = [f"{sides.source}@{name(age)}" for age in range(300, -1, -1)]
-    for each in snapshots:
-        Zfs(sides.site).snapshot([each], {PERIOD: "daily"})
+    sides.hands.series(snapshots, f"{PERIOD}=daily")
     plan = plan_pruning(sides.site, [sides.of_source()], ONE, NOW)
     assert (len(plan.actions), plan.count) == (1, 300)
     assert prune(sides.site, plan).count == 300

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +29,10 @@ class Hands(Protocol):
 
     def snapshot(self, snapshot: str, mib: int) -> None:
         """Write so much that no compression makes smaller, and take a snapshot, at the site."""
+        ...
+
+    def series(self, snapshots: Sequence[str], change: str) -> None:
+        """Take one empty snapshot after the other at the site, each with a user property (`name=value`)."""
         ...
 
     def destroy(self, snapshot: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -29,6 +30,9 @@ class Real:
         dataset, name = snapshot.split("@")
         self.ends.fill(dataset, name, mib)
         self.ends.zfs("snapshot", snapshot)
+
+    def series(self, snapshots: Sequence[str], change: str) -> None:
+        self.ends.sh('change=$1; shift; for each; do zfs snapshot -o "$change" "$each"; done', change, *snapshots)
 
     def destroy(self, snapshot: str) -> None:
         self.ends.zfs("destroy", snapshot)
