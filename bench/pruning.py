@@ -29,13 +29,14 @@ def main() -> int:
         for number, name in enumerate(_datasets())
     ]
     history = list(_history())
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     datasets = with_history(parse_datasets(rows), history)
     victims = candidates(datasets, TierRules(keeps_of(Schedule(), Tier.SITE), "ec2zfs:period"), NOW)
-    seconds = time.perf_counter() - began
+    seconds, worked = time.perf_counter() - began, time.process_time() - worked
     mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{len(history):,} snapshots of {len(rows):,} datasets: {len(victims):,} to go, {seconds:.2f} s", end=" ")
-    print(f"(limit {SECONDS:g} s), {mib:.0f} MiB with the listing itself (limit {MIB} MiB)")
+    print(f"{len(history):,} snapshots of {len(rows):,} datasets, {len(victims):,} of them to go:", end=" ")
+    print(f"{seconds:.2f} s, {worked:.2f} s of work (limit {SECONDS:g} s);", end=" ")
+    print(f"{mib:.0f} MiB with the listing itself (limit {MIB} MiB)")
     return int(seconds > SECONDS or mib > MIB or not victims)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -22,6 +23,7 @@ def snapshot_name(now: datetime, period: str) -> str:
     return f"ec2zfs_{sortable(now)}_{period}"
 
 
+@lru_cache(maxsize=1 << 14)  # all datasets of a pool have snapshots of one name
 def snapshot_parts(name: str) -> SnapshotParts | None:
     """The parts of a name of ours, None for another one."""
     found = _OURS.fullmatch(name)

@@ -6,7 +6,7 @@ Each period is counted by itself: the newest so many of it stay, and of these on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -53,11 +53,6 @@ def judge(
         found.append(Verdict(snapshot, kept, reason, rank))
     found.reverse()
     return found
-
-
-def victims(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """Those that go."""
-    return [verdict for verdict in verdicts if not verdict.kept]
 
 
 def _by_rule(period: str, rank: int, keep: Keep | None, *, too_old: bool) -> tuple[bool, str]:

@@ -128,10 +128,11 @@ def with_history(datasets: Iterable[Dataset], lines: Iterable[str]) -> tuple[Dat
     bookmarks: dict[str, list[Bookmark]] = {}
     for line in lines:
         name, guid, createtxg = line.split("\t")
-        dataset, sign, short = re.split(r"([@#])", name, maxsplit=1)
-        if sign == "@":
+        dataset, at, short = name.partition("@")
+        if at:
             snapshots.setdefault(dataset, []).append(Snapshot(dataset, short, int(guid), int(createtxg)))
         else:
+            dataset, _, short = name.partition("#")
             bookmarks.setdefault(dataset, []).append(Bookmark(dataset, short, int(guid), int(createtxg)))
     return tuple(
         replace(

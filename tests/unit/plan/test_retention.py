@@ -16,7 +16,7 @@ from ec2zfs.model.snapshot import Dataset, Snapshot
 from ec2zfs.model.snapshot_name import snapshot_name, snapshot_parts
 from ec2zfs.plan.calendar import due_on
 from ec2zfs.plan.due import plan_snapshots
-from ec2zfs.plan.retention import judge, victims
+from ec2zfs.plan.retention import judge
 
 NOW = datetime(2026, 11, 25, 2, 17, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -107,10 +107,10 @@ def test_whatever_the_history_and_the_rules(history: list[Snapshot], keeps: dict
     shields = dict.fromkeys(held, "held")
     verdicts = judge(history, keeps, shields, NOW)
     left = [verdict.snapshot for verdict in verdicts if verdict.kept]
-    gone = [verdict.snapshot for verdict in victims(verdicts)]
+    gone = [verdict.snapshot for verdict in verdicts if not verdict.kept]
 
     assert [verdict.snapshot for verdict in verdicts] == history
-    assert not victims(judge(left, keeps, shields, NOW)), "pruning twice is pruning once"
+    assert all(verdict.kept for verdict in judge(left, keeps, shields, NOW)), "pruning twice is pruning once"
     assert not held & {each.guid for each in gone}
     assert all(period_of(each) in keeps for each in gone), "what has no rule, or was made by hand, stays"
     for period, keep in keeps.items():
