@@ -73,7 +73,7 @@ def test_a_base_that_was_pruned_at_the_site_is_still_the_base(ends: Ends) -> Non
     assert len(site_names(ends, tree)) == 1
     ends.fill(tree, "late", 1)
     day(ends, site, BEGIN + timedelta(days=4))
-    assert len(cloud_names(ends, tree)) == 2
+    assert len(cloud_names(ends, tree)) == 3, "the first, what was left of the days without, and the last"
     newest = f"{tree}@{site_names(ends, tree)[-1]}"
     assert ends.digest(f"rcloud/{newest}") == ends.digest(newest)
 
