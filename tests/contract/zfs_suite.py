@@ -10,6 +10,7 @@ A case speaks through `tools/` and a `Transport` alone; what people and accident
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from tests.contract.zfs_sides import MIB, Sides
@@ -17,6 +18,7 @@ from tests.contract.zfs_sides import MIB, Sides
 from ec2zfs.errors import CommandFailed, NoSpace, ReplicationConflict
 from ec2zfs.model.snapshot import Bookmark, DatasetKind, ResumeToken
 from ec2zfs.plan.replication_steps import Full, Incremental, Mark, Resume
+from ec2zfs.tools import zfs_repair
 from ec2zfs.tools.zfs import Zfs, missing_datasets
 from ec2zfs.tools.zfs_streams import sizes
 
@@ -325,6 +327,63 @@ def a_receiver_that_fills_up_keeps_what_arrived(sides: Sides) -> None:
     assert sides.copied() == [("one", one.guid)]
 
 
+# Repair
+
+
+def a_copy_is_rolled_back_past_what_was_destroyed_by_name(sides: Sides) -> None:
+    one = sides.grown("one")
+    sides.send(Full(sides.replica, one))
+    for name in ("first stray", "stray"):
+        sides.hands.write_to(sides.target)
+        sides.hands.meddle(f"{sides.target}@{name}")
+    sides.hands.write_to(sides.target)
+    copy = sides.copy()
+    assert copy
+    kept, *doomed = copy.snapshots
+    freed = zfs_repair.reclaimed(sides.receiver, doomed)
+    assert freed is not None
+    assert freed > 0
+    assert zfs_repair.holds(sides.receiver, doomed) == ()
+    with pytest.raises(CommandFailed, match="more recent snapshots"):
+        zfs_repair.roll_back(sides.receiver, kept)
+    zfs_repair.destroy(sides.receiver, doomed)
+    zfs_repair.roll_back(sides.receiver, kept)
+    copy = sides.copy()
+    assert copy
+    assert (copy.written, sides.copied()) == (0, [("one", one.guid)])
+    sides.send(Incremental(sides.replica, one, sides.grown("two")))
+
+
+def destroying_by_name_is_all_or_nothing(sides: Sides) -> None:
+    one, two = sides.grown("one"), sides.grown("two")
+    sides.send(Full(sides.replica, one))
+    sides.send(Incremental(sides.replica, one, two))
+    copy = sides.copy()
+    assert copy
+    gone = replace(copy.snapshots[0], name="gone")
+    assert zfs_repair.reclaimed(sides.receiver, [gone]) is None
+    with pytest.raises(CommandFailed, match="could not find any snapshots to destroy"):
+        zfs_repair.destroy(sides.receiver, [gone])
+    assert sides.copied() == [("one", one.guid), ("two", two.guid)]
+
+
+def a_copy_that_was_renamed_is_the_same_and_goes_on(sides: Sides) -> None:
+    one = sides.grown("one")
+    sides.send(Full(sides.replica, one))
+    before = sides.copy()
+    assert before
+    elsewhere = f"{sides.target}-set-aside"
+    zfs_repair.rename(sides.receiver, sides.target, elsewhere)
+    assert sides.copy() is None
+    after = Zfs(sides.receiver).dataset(elsewhere)
+    assert after
+    assert (after.guid, after.snapshots[0].guid) == (before.guid, one.guid)
+    with pytest.raises(CommandFailed, match="dataset does not exist"):
+        zfs_repair.rename(sides.receiver, sides.target, f"{sides.target}-again")
+    zfs_repair.rename(sides.receiver, elsewhere, sides.target)
+    sides.send(Incremental(sides.replica, one, sides.grown("two")))
+
+
 CASES: tuple[Case, ...] = (
     datasets_are_told_with_their_histories,
     what_does_not_exist_is_named,
@@ -348,6 +407,9 @@ CASES: tuple[Case, ...] = (
     a_part_that_waits_for_its_rest_takes_no_other_stream,
     what_is_being_received_is_left_alone,
     a_receiver_that_fills_up_keeps_what_arrived,
+    a_copy_is_rolled_back_past_what_was_destroyed_by_name,
+    destroying_by_name_is_all_or_nothing,
+    a_copy_that_was_renamed_is_the_same_and_goes_on,
 )
 
 

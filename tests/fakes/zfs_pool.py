@@ -53,7 +53,10 @@ class Stream:
 
 @dataclass
 class FakeDataset:
-    """A file system or volume of the pool; `receiving` while a stream comes in."""
+    """A file system or volume of the pool; `receiving` while a stream comes in.
+
+    `holds`: by the snapshot's GUID each tag with its time.
+    """
 
     guid: int
     kind: str = "filesystem"
@@ -64,6 +67,7 @@ class FakeDataset:
     written: int = 0
     partial: tuple[Stream, int] | None = None
     receiving: bool = False
+    holds: dict[int, dict[str, int]] = field(default_factory=dict)
 
     @property
     def token(self) -> str:

@@ -5,8 +5,8 @@
     Replicator(site, receiver, "cloud", WorldTransport(), Silent())
 
 `ZfsHost.run` is the `Host` seam, `WorldTransport.carry` the `Transport` seam; `hook` hears of each event and may raise,
-to kill whoever drives. What must never happen (`receive -F`, an encrypted source sent plain, a snapshot destroyed by
-the controller) fails at once as an AssertionError.
+to kill whoever drives. What must never happen (`receive -F`, an encrypted source sent plain, a snapshot destroyed or a
+dataset rolled back, unless it `may_repair`) fails at once as an AssertionError.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from tests.fakes.zfs_changes import CHANGES, destroy_snapshots
 from tests.fakes.zfs_pool import Pool, Stream, ZfsSays, token_contents
 
 from ec2zfs.errors import CommandFailed
@@ -35,6 +36,7 @@ class ZfsHost:
     zfs: Pool = field(default_factory=Pool)
     hook: Callable[[str], object] = unheard
     commands: list[tuple[str, ...]] = field(default_factory=list)
+    may_repair: bool = False
 
     def run(self, command: Command) -> Result:
         self.commands.append(command.argv)
@@ -83,6 +85,9 @@ class ZfsHost:
         if (tool, verb) == ("zstream", "token"):
             return 0, token_contents(words[0]), ""
         assert tool == "zfs", argv
+        if verb in CHANGES:
+            assert self.may_repair or verb != "rollback", argv
+            return 0, CHANGES[verb](self.zfs, words), ""
         do = {
             "list": self._list,
             "get": self._get,
@@ -112,10 +117,13 @@ class ZfsHost:
         options, names = _parsed(words, flags=("-r",), values=("-o",), repeated=True)
         self.zfs.take(names, dict(word.split("=", 1) for word in options.get("-o", "").split("\n")), "-r" in options)
 
-    def _destroy(self, words: list[str]) -> None:
+    def _destroy(self, words: list[str]) -> str | None:
+        if self.may_repair and "@" in words[-1]:
+            return destroy_snapshots(self.zfs, words)
         assert len(words) == 1, words
         assert "#ec2zfs_" in words[0], f"only cursor bookmarks may ever be destroyed, not {words[0]}"
         self.zfs.destroy_bookmark(words[0])
+        return None
 
     def _create(self, words: list[str]) -> None:
         options, names = _parsed(words, flags=(), values=("-o",), repeated=True)

@@ -18,6 +18,7 @@ VERBS = {
     "pool": "create, unlock, lock, look at, grow and mend the cloud pool",
     "instance": "make, start, stop and reach the receiver",
     "backup": "back all sources up: snapshot, start the receiver, unlock, replicate, check, lock, stop",
+    "repair": "bring a copy that parted from its source together with it again: roll it back, or set it aside",
     "demo": "show a whole backup day in a local EC2, on real ZFS and LUKS, and prove it",
     "lab": "run a local EC2 with real machines",
 }

@@ -126,7 +126,7 @@ def test_a_conflict_carries_its_evidence_and_says_what_to_do() -> None:
     assert [snap.name for snap in conflict.only_target] == ["x", "y"]
     error = conflict_error(conflict)
     assert "@x, @y" in error.message
-    assert "zfs destroy" in error.hint
+    assert "`ec2zfs repair tank/home --dry-run`" in error.hint
     assert "Nothing was sent" in error.hint
 
 
