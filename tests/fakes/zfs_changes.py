@@ -69,6 +69,23 @@ def holds(pool: Pool, words: Sequence[str]) -> str:
     return "".join(f"{name}\t{tag}\t{time}\n" for name, tags in held for tag, time in tags.items())
 
 
+def local_values(pool: Pool, words: Sequence[str]) -> str:
+    """`zfs get -Hp -r -s local … -o name,value PROPERTY DATASET`."""
+    *flags, prop, name = words
+    assert flags == ["-Hp", "-r", "-s", "local", "-t", "filesystem,volume", "-o", "name,value"], words
+    found = {
+        each: held.properties.get(prop) for each, held in pool.datasets.items() if f"{each}/".startswith(f"{name}/")
+    }
+    return "".join(f"{each}\t{value}\n" for each, value in sorted(found.items()) if value is not None)
+
+
+def inherit(pool: Pool, words: Sequence[str]) -> str:
+    """`zfs inherit PROPERTY DATASET`."""
+    prop, name = words
+    pool.find(name).properties.pop(prop, None)
+    return ""
+
+
 def release(pool: Pool, words: Sequence[str]) -> str:
     """`zfs release TAG SNAPSHOT`."""
     tag, name = words
@@ -92,4 +109,5 @@ CHANGES: Mapping[str, Callable[[Pool, Sequence[str]], str]] = {
     "rollback": rollback,
     "holds": holds,
     "release": release,
+    "inherit": inherit,
 }

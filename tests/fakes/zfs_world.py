@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from tests.fakes.zfs_changes import CHANGES, destroy_snapshots
+from tests.fakes.zfs_changes import CHANGES, destroy_snapshots, local_values
 from tests.fakes.zfs_pool import Pool, Stream, ZfsSays, token_contents
 
 from ec2zfs.errors import CommandFailed
@@ -108,6 +108,8 @@ class ZfsHost:
         return self.zfs.listing(names, options["-t"].split(","), options["-o"].split(","), depth)
 
     def _get(self, words: list[str]) -> str:
+        if "-s" in words:
+            return local_values(self.zfs, words)
         options, names = _parsed(words, flags=("-Hp",), values=("-o",))
         prop, name = names
         assert options["-o"] == "value"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ec2zfs.errors import Refused
 from ec2zfs.hosts.host import Host
 from ec2zfs.plan.reconciliation import Remedy, RollBack, SetAside
-from ec2zfs.tools import zfs_repair
+from ec2zfs.tools import zfs_identity, zfs_repair
 from ec2zfs.tools.zfs import Zfs
 
 
@@ -53,6 +53,8 @@ class Reconciler:
         now = Zfs(self.receiver).dataset(remedy.copy)
         if now is None or now.guid != remedy.guid:
             raise self._changed(remedy.copy)
+        # Else the next run would take it for the copy of a source that was renamed, and move it back.
+        zfs_identity.forget(self.receiver, remedy.copy)
         zfs_repair.rename(self.receiver, remedy.copy, remedy.name)
 
     def _own_holds(self, remedy: RollBack) -> tuple[zfs_repair.Hold, ...]:

@@ -18,7 +18,8 @@ from ec2zfs.hosts.host import Host, Stage
 from ec2zfs.model.snapshot import ResumeToken
 from ec2zfs.plan.conflicts import conflict_error
 from ec2zfs.plan.replication import DatasetPlan, plan_dataset
-from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Mark, Resume, Step, Transfer
+from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Mark, RenameCopy, Resume, Step, Transfer
+from ec2zfs.tools import zfs_repair
 from ec2zfs.tools.zfs import Zfs
 from ec2zfs.tools.zfs_streams import busy, meaning, receive_command, send_command
 from ec2zfs.transport.transport import Transport
@@ -65,12 +66,15 @@ class ReplicaRun:
             except HostError as error:
                 self.plan = self._plan_after_loss(error)
                 continue
-            foreseen = not isinstance(step, Resume | DropPartial)
+            foreseen = not isinstance(step, Resume | DropPartial | RenameCopy)
             self.plan = replace(self.plan, steps=self.plan.steps[1:]) if foreseen else self._new_plan()
 
     def _do(self, step: Step) -> None:
         if isinstance(step, CreateParent):
             Zfs(self.ends.receiver).create_parent(step.name)
+        elif isinstance(step, RenameCopy):
+            self.ends.progress.say(str(step))
+            zfs_repair.rename(self.ends.receiver, step.old, step.new)
         elif isinstance(step, DropPartial):
             self._drop(step.token, step.reason)
         elif isinstance(step, Mark):
@@ -171,6 +175,8 @@ class ReplicaRun:
         target = Zfs(self.ends.receiver).dataset(replica.target)
         if source is None:
             return DatasetPlan(replica, note="it does not exist any more")
+        if target is None and any(isinstance(step, RenameCopy) for step in self.plan.steps):
+            return self.plan  # its copy stands under its old name still: a first copy would be a second one
         plan = plan_dataset(replica, source, target and with_token(self.ends.site, target))
         if plan.conflict:
             raise conflict_error(plan.conflict)

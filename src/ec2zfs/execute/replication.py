@@ -21,8 +21,9 @@ from ec2zfs.model.source import Source
 from ec2zfs.plan.conflicts import conflict_error
 from ec2zfs.plan.cursors import expected_state
 from ec2zfs.plan.replication import DatasetPlan, ReplicationPlan, plan_replication, require_space
-from ec2zfs.plan.replication_steps import Transfer
+from ec2zfs.plan.replication_steps import RenameCopy, Transfer
 from ec2zfs.tools.zfs import Zfs
+from ec2zfs.tools.zfs_identity import identities
 from ec2zfs.tools.zfs_streams import sizes
 from ec2zfs.transport.transport import Transport
 
@@ -45,6 +46,7 @@ class Replicator:
             source_datasets(self.site, sources),
             target_datasets(self.site, self.receiver, self.pool),
             Zfs(self.receiver).available(self.pool),
+            identities(self.receiver, self.pool),
         )
 
     def plan(self, state: ReplicationState) -> ReplicationPlan:
@@ -115,5 +117,7 @@ def _sized(site: Host, plan: ReplicationPlan) -> ReplicationPlan:
 
 
 def _begins(plan: DatasetPlan) -> bool:
-    """Whether the plan makes the first copy, so that nothing can stand below it before it is done."""
-    return any(transfer.base is None for transfer in plan.transfers[:1])
+    """Whether the plan makes the first copy or brings it here: nothing can stand below it before it is done."""
+    return any(isinstance(step, RenameCopy) for step in plan.steps) or any(
+        transfer.base is None for transfer in plan.transfers[:1]
+    )

@@ -22,6 +22,17 @@ class CreateParent:
 
 
 @dataclass(frozen=True)
+class RenameCopy:
+    """Let a copy follow its source, which was renamed; what stands below goes with it."""
+
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"rename {self.old} to {self.new}, as its source was"
+
+
+@dataclass(frozen=True)
 class DropPartial:
     """Drop what a broken-off receive left, because it cannot be continued. Complete snapshots are not touched."""
 
@@ -90,4 +101,4 @@ class Mark:
 
 
 Transfer = Resume | Full | Incremental
-Step = CreateParent | DropPartial | Transfer | Mark
+Step = CreateParent | RenameCopy | DropPartial | Transfer | Mark

@@ -1,7 +1,7 @@
 """The `zfs` commands that take something away from a copy or rename it, and what must be known before: holds, bytes.
 
-Used by the verb `repair` alone. Snapshots are destroyed by name, never by a range, and never with `-r` or `-R`: what
-has clones or holds is refused by ZFS itself (fact 48).
+Used by the verb `repair` alone, but for `rename`. Snapshots are destroyed by name, never by a range, and never
+with `-r` or `-R`: what has clones or holds is refused by ZFS itself (fact 48).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from ec2zfs.model.snapshot import Bookmark, Dataset, DatasetKind, ResumeToken, S
 from ec2zfs.plan.conflicts import Diverged, conflict_error
 from ec2zfs.plan.cursors import cursor_name, expected_state
 from ec2zfs.plan.replication import SLACK_BYTES, DatasetPlan, plan_dataset, plan_replication, require_space
-from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Full, Incremental, Mark, Resume, Step
+from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Full, Incremental, Mark, RenameCopy, Resume, Step
 
 GUIDS = {name: number for number, name in enumerate("abcdexyz", start=0x100)}
 
@@ -44,6 +44,8 @@ def short(step: Step) -> str:
             return "drop"
         case CreateParent():
             return f"create {step.name}"
+        case RenameCopy():
+            return f"rename {step.old}"
         case Mark():
             return f"mark {step.snapshot.name}" + (f" -{len(step.outdated)}" if step.outdated else "")
 
