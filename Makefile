@@ -14,7 +14,7 @@ check: ready-check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	$(MAKE) --no-print-directory --jobs 4 --output-sync=target types unit-test contract-test
+	$(MAKE) --no-print-directory --jobs 4 --output-sync=target contract-test types unit-test
 
 types:
 	$(BIN)/mypy

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from tests.contract.zfs_sides import MIB, Sides
 from tests.contract.zfs_suite import CASES, Case, named
-from tests.fakes.zfs_pool import Pool
+from tests.fakes.zfs_pool import Pool, ZfsSays
 from tests.fakes.zfs_world import WorldTransport, ZfsHost
 
 
@@ -27,6 +27,19 @@ class Imagined:
 
     def destroy(self, snapshot: str) -> None:
         self.site.destroy_snapshot(snapshot)
+
+    def destroy_in_vain(self, snapshot: str) -> str:
+        try:
+            self.site.destroy_snapshot(snapshot)
+        except ZfsSays as refusal:
+            return str(refusal)
+        return ""
+
+    def hold(self, tag: str, snapshot: str) -> None:
+        self.site.hold(tag, [snapshot])
+
+    def clone(self, snapshot: str, dataset: str) -> None:
+        self.site.clone(snapshot, dataset)
 
     def meddle(self, snapshot: str) -> None:
         dataset, name = snapshot.split("@")

@@ -35,6 +35,18 @@ class Hands(Protocol):
         """Destroy a snapshot at the site."""
         ...
 
+    def destroy_in_vain(self, snapshot: str) -> str:
+        """Try to destroy a snapshot at the site; what ZFS says when it refuses, "" when it does not."""
+        ...
+
+    def hold(self, tag: str, snapshot: str) -> None:
+        """Hold a snapshot at the site."""
+        ...
+
+    def clone(self, snapshot: str, dataset: str) -> None:
+        """Make a dataset of a snapshot at the site."""
+        ...
+
     def meddle(self, snapshot: str) -> None:
         """Take a snapshot of a copy, at the receiver."""
         ...

@@ -10,15 +10,17 @@ A case speaks through `tools/` and a `Transport` alone; what people and accident
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from tests.contract.zfs_hold_suite import HOLD_CASES
+from tests.contract.zfs_pruning_suite import PRUNING_CASES
+from tests.contract.zfs_repair_suite import REPAIR_CASES
 from tests.contract.zfs_sides import MIB, Sides
 
 from ec2zfs.errors import CommandFailed, NoSpace, ReplicationConflict
 from ec2zfs.model.snapshot import Bookmark, DatasetKind, ResumeToken
 from ec2zfs.plan.replication_steps import Full, Incremental, Mark, Resume
-from ec2zfs.tools import zfs_repair
+from ec2zfs.plan.zfs_gate import parse_version
 from ec2zfs.tools.zfs import Zfs, missing_datasets
 from ec2zfs.tools.zfs_streams import sizes
 
@@ -64,6 +66,13 @@ def guids_are_told_of_what_exists(sides: Sides) -> None:
     assert Zfs(sides.site).guids(asked) == {sides.source: sides.of_source().guid, str(one): one.guid}
 
 
+def the_version_of_the_kernel_modules_is_told(sides: Sides) -> None:
+    for host in (sides.site, sides.receiver):
+        version = parse_version(Zfs(host).modules_version())
+        assert version
+        assert version >= (2, 2, 8)
+
+
 # Small changes
 
 
@@ -71,13 +80,13 @@ def a_tree_is_taken_whole_or_not_at_all(sides: Sides) -> None:
     child = f"{sides.source}/child"
     sides.hands.create(child)
     zfs = Zfs(sides.site)
-    zfs.snapshot([f"{sides.source}@one"], OURS, recursive=True)
+    zfs.snapshot([f"{sides.source}@one", f"{child}@one"], OURS)
     parent, below = zfs.datasets((sides.source,), recursive=True)
     assert [len(each.snapshots) for each in (parent, below)] == [1, 1]
     assert parent.snapshots[0].createtxg == below.snapshots[0].createtxg
     sides.hands.snapshot(f"{child}@two", 1)
     with pytest.raises(CommandFailed, match="dataset already exists"):
-        zfs.snapshot([f"{sides.source}@two"], OURS, recursive=True)
+        zfs.snapshot([f"{sides.source}@two", f"{child}@two"], OURS)
     assert zfs.datasets((sides.source,), recursive=True)[0] == parent
 
 
@@ -111,6 +120,7 @@ def a_full_stream_makes_the_same_snapshot(sides: Sides) -> None:
     copy = sides.copy()
     assert copy
     assert (copy.kind, copy.encrypted, copy.written, copy.partial) == (DatasetKind.FILESYSTEM, False, 0, None)
+    assert copy.send == "-L -e -c"
     assert sides.copied() == [("one", one.guid)]
 
 
@@ -138,6 +148,15 @@ def sizes_are_told_of_the_streams_that_can_be_sent(sides: Sides) -> None:
     assert (lost, unbased) == (None, None)
     assert whole is not None
     assert 6 * MIB <= whole < 7 * MIB
+
+
+def a_copy_keeps_the_flags_of_its_first_stream(sides: Sides) -> None:
+    one = sides.grown("one", 16)
+    sides.send(Resume(sides.replica, None, one, sides.lose(Full(sides.replica, one), 8)))
+    sides.send(Incremental(sides.replica, one, sides.grown("two")))
+    copy = sides.copy()
+    assert copy
+    assert copy.send == "-L -e -c"
 
 
 def a_broken_stream_leaves_a_token_and_goes_on_from_there(sides: Sides) -> None:
@@ -327,73 +346,21 @@ def a_receiver_that_fills_up_keeps_what_arrived(sides: Sides) -> None:
     assert sides.copied() == [("one", one.guid)]
 
 
-# Repair
-
-
-def a_copy_is_rolled_back_past_what_was_destroyed_by_name(sides: Sides) -> None:
-    one = sides.grown("one")
-    sides.send(Full(sides.replica, one))
-    for name in ("first stray", "stray"):
-        sides.hands.write_to(sides.target)
-        sides.hands.meddle(f"{sides.target}@{name}")
-    sides.hands.write_to(sides.target)
-    copy = sides.copy()
-    assert copy
-    kept, *doomed = copy.snapshots
-    freed = zfs_repair.reclaimed(sides.receiver, doomed)
-    assert freed is not None
-    assert freed > 0
-    assert zfs_repair.holds(sides.receiver, doomed) == ()
-    with pytest.raises(CommandFailed, match="more recent snapshots"):
-        zfs_repair.roll_back(sides.receiver, kept)
-    zfs_repair.destroy(sides.receiver, doomed)
-    zfs_repair.roll_back(sides.receiver, kept)
-    copy = sides.copy()
-    assert copy
-    assert (copy.written, sides.copied()) == (0, [("one", one.guid)])
-    sides.send(Incremental(sides.replica, one, sides.grown("two")))
-
-
-def destroying_by_name_is_all_or_nothing(sides: Sides) -> None:
-    one, two = sides.grown("one"), sides.grown("two")
-    sides.send(Full(sides.replica, one))
-    sides.send(Incremental(sides.replica, one, two))
-    copy = sides.copy()
-    assert copy
-    gone = replace(copy.snapshots[0], name="gone")
-    assert zfs_repair.reclaimed(sides.receiver, [gone]) is None
-    with pytest.raises(CommandFailed, match="could not find any snapshots to destroy"):
-        zfs_repair.destroy(sides.receiver, [gone])
-    assert sides.copied() == [("one", one.guid), ("two", two.guid)]
-
-
-def a_copy_that_was_renamed_is_the_same_and_goes_on(sides: Sides) -> None:
-    one = sides.grown("one")
-    sides.send(Full(sides.replica, one))
-    before = sides.copy()
-    assert before
-    elsewhere = f"{sides.target}-set-aside"
-    zfs_repair.rename(sides.receiver, sides.target, elsewhere)
-    assert sides.copy() is None
-    after = Zfs(sides.receiver).dataset(elsewhere)
-    assert after
-    assert (after.guid, after.snapshots[0].guid) == (before.guid, one.guid)
-    with pytest.raises(CommandFailed, match="dataset does not exist"):
-        zfs_repair.rename(sides.receiver, sides.target, f"{sides.target}-again")
-    zfs_repair.rename(sides.receiver, elsewhere, sides.target)
-    sides.send(Incremental(sides.replica, one, sides.grown("two")))
-
-
 CASES: tuple[Case, ...] = (
+    *HOLD_CASES,
+    *PRUNING_CASES,
+    *REPAIR_CASES,
     datasets_are_told_with_their_histories,
     what_does_not_exist_is_named,
     guids_are_told_of_what_exists,
+    the_version_of_the_kernel_modules_is_told,
     a_tree_is_taken_whole_or_not_at_all,
     a_cursor_is_moved_and_moving_it_twice_is_moving_it_once,
     a_parent_is_made_once,
     a_full_stream_makes_the_same_snapshot,
     an_increment_is_what_changed_since_a_snapshot_or_a_bookmark,
     sizes_are_told_of_the_streams_that_can_be_sent,
+    a_copy_keeps_the_flags_of_its_first_stream,
     a_broken_stream_leaves_a_token_and_goes_on_from_there,
     a_token_is_of_no_use_when_its_snapshot_is_gone_or_another,
     a_token_is_of_no_use_when_its_base_is_gone,
@@ -407,9 +374,6 @@ CASES: tuple[Case, ...] = (
     a_part_that_waits_for_its_rest_takes_no_other_stream,
     what_is_being_received_is_left_alone,
     a_receiver_that_fills_up_keeps_what_arrived,
-    a_copy_is_rolled_back_past_what_was_destroyed_by_name,
-    destroying_by_name_is_all_or_nothing,
-    a_copy_that_was_renamed_is_the_same_and_goes_on,
 )
 
 

@@ -15,7 +15,7 @@ import copy
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
@@ -42,12 +42,14 @@ from ec2zfs.hosts.known_hosts import KnownHosts
 from ec2zfs.hosts.secret import Secret
 from ec2zfs.model.instance import Instance, InstanceState, InstanceType, Market
 from ec2zfs.model.layout import Layout
+from ec2zfs.model.policy import Keep, PolicyRule, Schedule, Tier
 from ec2zfs.model.pool import PoolStatus
 from ec2zfs.model.source import Source
 from ec2zfs.model.volume import Volume
 from ec2zfs.plan.receiver import WantedReceiver
 from ec2zfs.runs.backup import BackupParts, back_up
 from ec2zfs.runs.creation import CreationParts, create_pool
+from ec2zfs.runs.snapshots import Site
 from ec2zfs.runs.stages import Journal
 from ec2zfs.runs.upkeep import UpkeepParts
 
@@ -56,6 +58,7 @@ T = TypeVar("T")
 POOL_KEY = Secret(b"the key that opens the pool, and no other")
 SOURCES = (Source("tank"), Source("www", recursive=False))
 TYPE = InstanceType("m7g.medium", 4096, 27, True, "arm64")
+DAILY = Schedule(rules=(PolicyRule(("**",), {tier: {"daily": Keep(30)} for tier in Tier}),))
 LIMITS = Limits(running=5, stopped=5, console=0.1, ssh=0.0, patience=Patience(0.0, 0.02))
 
 
@@ -98,7 +101,7 @@ class Day:
     """What there is outside of controllers. `dead`: the receiver answers nobody until it is switched off.
 
     `market`, `zone` and `type` are what the configuration says of the receiver, `facts` what its system is like;
-    `design` is the pool's, `grace` the time for which a replaced volume is kept.
+    `design` is the pool's, `grace` the time for which a replaced volume is kept, `schedule` when snapshots are due.
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class Day:
     ) -> None:
         self.design = design(layout)
         self.grace = timedelta(days=7)
+        self.schedule = DAILY
         self.market = market
         self.zone = ZONE
         self.type = TYPE
@@ -241,6 +245,7 @@ class Controller:
     def __init__(self, day: Day, cut: Cut | None = None) -> None:
         self.day = day
         self.cut = cut or Cut()
+        self.now = datetime(2026, 11, 24, tzinfo=UTC)
         self.listener = Listener()
         self.journal = Journal(self.listener, lambda: 0.0)
         self.receiver = self._receiver()
@@ -259,16 +264,19 @@ class Controller:
 
     def back_up(self, now: datetime, key: Secret | None = POOL_KEY) -> ReplicationReport:
         """The daily run."""
+        self.now = now
         return back_up(self.parts(), key, now, self.journal)
 
     def parts(self) -> BackupParts:
         """What the run works with."""
         site = cast("Host", Reached(self.outside, "site", self.day.site))
+        at_site = Site(site, SOURCES, self.day.schedule)
         return BackupParts(
-            site=site,
-            sources=SOURCES,
+            site=at_site,
             upkeep=self.upkeep(),
-            replicator=lambda host: Replicator(site, host, "cloud", self, Silent(), lambda _seconds: None),
+            replicator=lambda host: Replicator(
+                site, host, "cloud", self, Silent(), at_site.sent(lambda: self.now), lambda _seconds: None
+            ),
         )
 
     def upkeep(self) -> UpkeepParts:
@@ -415,7 +423,7 @@ class ReceiverHost:
         self.require_answering()
         if command.argv[0] == "flock":
             return self._day.machine.run(command)
-        if command.argv[0] in ("zfs", "zstream") or command.argv[3:4] in (("zfs_sizes.sh",), ("zfs_mark.sh",)):
+        if command.argv[0] in ("zfs", "zstream") or (command.argv[3:4] and command.argv[3].startswith("zfs_")):
             return self.zfs.run(command)
         return self._system.run(command)
 

@@ -1,12 +1,12 @@
-"""Changes to a pool in memory that take away or rename, by OpenZFS's rules and words: `zfs rename`, `rollback`, and
-`destroy` of snapshots, and what may keep them: `holds` and `release`.
+"""Changes to a pool in memory that only `repair` and a renamed source bring about, by OpenZFS's rules and words: `zfs
+rename` and `rollback`; and the listing of a property of a dataset's own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from tests.fakes.zfs_pool import Pool, Snap, ZfsSays
+from tests.fakes.zfs_pool import Pool, ZfsSays
 
 
 def rename(pool: Pool, words: Sequence[str]) -> str:
@@ -32,41 +32,16 @@ def rollback(pool: Pool, words: Sequence[str]) -> str:
     """`zfs rollback SNAPSHOT`: to the newest one only."""
     (name,) = words
     dataset, _, short = name.partition("@")
-    found, snap = pool.find(dataset), _snap(pool, name)
-    if found.snapshots[-1] is not snap:
-        later = "".join(f"\n{dataset}@{each.name}" for each in found.snapshots[found.snapshots.index(snap) + 1 :])
+    found = pool.find(dataset)
+    names = [each.name for each in found.snapshots]
+    if names[-1] != short:
+        later = "".join(f"\n{dataset}@{each}" for each in names[names.index(short) + 1 :])
         raise ZfsSays(
             f"cannot rollback to '{short}': more recent snapshots or bookmarks exist\n"
             f"use '-r' to force deletion of the following snapshots and bookmarks:{later}"
         )
     found.written = 0
     return ""
-
-
-def destroy_snapshots(pool: Pool, words: Sequence[str]) -> str:
-    """`zfs destroy [-nvp] DATASET@ONE,TWO`: all or none."""
-    *flags, spec = words
-    assert flags in ([], ["-nvp"]), words
-    dataset, _, shorts = spec.partition("@")
-    assert shorts, words
-    snaps = [_snap(pool, f"{dataset}@{short}") for short in shorts.split(",")]
-    if flags:
-        lines = [f"destroy\t{dataset}@{snap.name}\n" for snap in snaps]
-        return "".join([*lines, f"reclaim\t{sum(snap.size for snap in snaps)}\n"])
-    for snap in snaps:
-        if pool.find(dataset).holds.get(snap.guid):
-            raise ZfsSays(f"cannot destroy snapshot {dataset}@{snap.name}: dataset is busy")
-    for snap in snaps:
-        pool.destroy_snapshot(f"{dataset}@{snap.name}")
-    return ""
-
-
-def holds(pool: Pool, words: Sequence[str]) -> str:
-    """`zfs holds -Hp SNAPSHOT...`."""
-    flag, *names = words
-    assert flag == "-Hp", words
-    held = ((name, pool.find(name.partition("@")[0]).holds.get(_snap(pool, name).guid, {})) for name in names)
-    return "".join(f"{name}\t{tag}\t{time}\n" for name, tags in held for tag, time in tags.items())
 
 
 def local_values(pool: Pool, words: Sequence[str]) -> str:
@@ -79,35 +54,7 @@ def local_values(pool: Pool, words: Sequence[str]) -> str:
     return "".join(f"{each}\t{value}\n" for each, value in sorted(found.items()) if value is not None)
 
 
-def inherit(pool: Pool, words: Sequence[str]) -> str:
-    """`zfs inherit PROPERTY DATASET`."""
-    prop, name = words
-    pool.find(name).properties.pop(prop, None)
-    return ""
-
-
-def release(pool: Pool, words: Sequence[str]) -> str:
-    """`zfs release TAG SNAPSHOT`."""
-    tag, name = words
-    held = pool.find(name.partition("@")[0]).holds.get(_snap(pool, name).guid, {})
-    if tag not in held:
-        raise ZfsSays(f"cannot release hold from snapshot '{name}': no such tag on this dataset")
-    del held[tag]
-    return ""
-
-
-def _snap(pool: Pool, name: str) -> Snap:
-    dataset, _, short = name.partition("@")
-    for snap in pool.find(dataset).snapshots:
-        if snap.name == short:
-            return snap
-    raise ZfsSays(f"could not find any snapshots to destroy; check snapshot names.\n{name}")
-
-
 CHANGES: Mapping[str, Callable[[Pool, Sequence[str]], str]] = {
     "rename": rename,
     "rollback": rollback,
-    "holds": holds,
-    "release": release,
-    "inherit": inherit,
 }

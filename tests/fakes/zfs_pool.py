@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 GUIDS = itertools.count(0x1000)
+EPOCH = 1764200000
+"""When a hold is put on in transaction group 0; a second goes by with each."""
 
 
 class ZfsSays(Exception):
@@ -55,7 +58,7 @@ class Stream:
 class FakeDataset:
     """A file system or volume of the pool; `receiving` while a stream comes in.
 
-    `holds`: by the snapshot's GUID each tag with its time.
+    `holds`: by the snapshot's GUID each tag with its time. `origin`: of a clone, the snapshot's GUID.
     """
 
     guid: int
@@ -68,6 +71,7 @@ class FakeDataset:
     partial: tuple[Stream, int] | None = None
     receiving: bool = False
     holds: dict[int, dict[str, int]] = field(default_factory=dict)
+    origin: int = 0
 
     @property
     def token(self) -> str:
@@ -114,12 +118,8 @@ class Pool:
         found.written = 0
         return found.snapshots[-1]
 
-    def take(self, names: Sequence[str], properties: dict[str, str], recursive: bool) -> None:
-        wanted = dict.fromkeys(
-            (dataset, name.split("@")[1])
-            for name in names
-            for dataset in self._below(name.partition("@")[0], None if recursive else 0)
-        )
+    def take(self, names: Sequence[str], properties: dict[str, str]) -> None:
+        wanted = dict.fromkeys((name.partition("@")[0], name.partition("@")[2]) for name in names)
         assert len({dataset.partition("/")[0] for dataset, _ in wanted}) == 1, "one pool for each zfs snapshot"
         for dataset, name in wanted:
             if any(snap.name == name for snap in self.find(dataset).snapshots):
@@ -140,7 +140,35 @@ class Pool:
     def destroy_bookmark(self, bookmark: str) -> None:
         self.find(bookmark.partition("#")[0]).bookmarks.remove(self._entry(bookmark))
 
+    def _require_free(self, snapshot: str) -> None:
+        found, gone = self.find(snapshot.partition("@")[0]), self._entry(snapshot)
+        if found.holds.get(gone.guid):
+            raise ZfsSays(
+                f"cannot destroy snapshot {snapshot}: it's being held. Run 'zfs holds -r {snapshot}' to see holders."
+            )
+        if clones := self.clones(gone.guid):
+            told = "\n".join(clones)
+            raise ZfsSays(
+                f"cannot destroy '{snapshot}': snapshot has dependent clones\n"
+                f"use '-R' to destroy the following datasets:\n{told}"
+            )
+
+    def destroy_snapshots(self, names: str, *, preview: bool) -> str:
+        """`zfs destroy -vp DATASET@A,B`: all of them or none."""
+        dataset, _, shorts = names.partition("@")
+        doomed = [f"{dataset}@{short}" for short in shorts.split(",")]
+        if not all(map(self._stands, doomed)):
+            raise ZfsSays("could not find any snapshots to destroy; check snapshot names.")
+        reclaimed = sum(self._entry(each).size for each in doomed)
+        for each in doomed:
+            self._require_free(each)
+        for each in doomed:
+            if not preview:
+                self.destroy_snapshot(each)
+        return "".join(f"destroy\t{each}\n" for each in doomed) + f"reclaim\t{reclaimed}\n"
+
     def destroy_snapshot(self, snapshot: str) -> None:
+        self._require_free(snapshot)
         found, gone = self.find(snapshot.partition("@")[0]), self._entry(snapshot)
         place = found.snapshots.index(gone)
         del found.snapshots[place]
@@ -149,6 +177,75 @@ class Pool:
         else:
             heir = found.snapshots[place]
             found.snapshots[place] = replace(heir, size=heir.size + gone.size)
+
+    def clone(self, snapshot: str, name: str) -> None:
+        origin = self._entry(snapshot)
+        self.create(name).origin = origin.guid
+
+    def clones(self, guid: int) -> list[str]:
+        return [name for name, held in self.datasets.items() if held.origin == guid]
+
+    def hold(self, tag: str, snapshots: Sequence[str]) -> None:
+        """Hold those that can be; the others are told together at the end."""
+        self._each(snapshots, lambda name: self._hold(tag, name))
+
+    def _hold(self, tag: str, name: str) -> None:
+        held = self._held(name, f"cannot hold snapshot '{name}'")
+        if tag in held:
+            raise ZfsSays(f"cannot hold snapshot '{name}': tag already exists on this dataset")
+        self.txg += 1
+        held[tag] = EPOCH + self.txg
+
+    def release(self, tag: str, snapshots: Sequence[str]) -> None:
+        """Release those that can be; the others are told together at the end."""
+        self._each(snapshots, lambda name: self._release(tag, name))
+
+    def _release(self, tag: str, name: str) -> None:
+        held = self._held(name, f"cannot release hold from snapshot '{name}'")
+        if tag not in held:
+            raise ZfsSays(f"cannot release hold from snapshot '{name}': no such tag on this dataset")
+        del held[tag]
+
+    def _held(self, name: str, refusal: str) -> dict[str, int]:
+        found = self.find(name.partition("@")[0])
+        snap = next((snap for snap in found.snapshots if snap.name == name.partition("@")[2]), None)
+        if snap is None:
+            raise ZfsSays(f"{refusal}: dataset does not exist")
+        return found.holds.setdefault(snap.guid, {})
+
+    @staticmethod
+    def _each(snapshots: Sequence[str], do: Callable[[str], None]) -> None:
+        refusals = []
+        for name in snapshots:
+            try:
+                do(name)
+            except ZfsSays as refusal:
+                refusals.append(str(refusal))
+        if refusals:
+            raise ZfsSays("\n".join(refusals))
+
+    def holds(self, snapshots: Sequence[str], *, seconds: bool = True) -> str:
+        """What `zfs holds -Hp` prints; without `-p` it tells the time in words."""
+        lines: list[str] = []
+
+        def tell(name: str) -> None:
+            held = self.find(name.partition("@")[0]).holds.get(self._entry(name).guid, {})
+            for tag, when in held.items():
+                words = time.strftime("%a %b %e %H:%M %Y", time.gmtime(when))
+                lines.append(f"{name}\t{tag}\t{when if seconds else words}\n")
+
+        try:
+            self._each(snapshots, tell)
+        except ZfsSays as refusal:
+            raise ZfsSays(str(refusal), "".join(lines)) from None
+        return "".join(lines)
+
+    def user_property(self, name: str, prop: str) -> str:
+        """The value of the dataset or of the nearest one above that has one."""
+        words = name.split("/")
+        above = ("/".join(words[:count]) for count in range(len(words), 0, -1))
+        values = (self.datasets[each].properties.get(prop) for each in above if each in self.datasets)
+        return next((value for value in values if value), "-")
 
     def abort(self, name: str) -> None:
         found = self.find(name)
@@ -293,8 +390,21 @@ class Pool:
     def _value(self, row: str, column: str) -> str:
         if "@" in row or "#" in row:
             entry = self._entry(row)
-            return {"name": row, "guid": str(entry.guid), "createtxg": str(entry.txg)}[column]
+            refs = str(len(self.find(row.replace("#", "@").partition("@")[0]).holds.get(entry.guid, {})))
+            told = {
+                "name": row,
+                "guid": str(entry.guid),
+                "createtxg": str(entry.txg),
+                "userrefs": refs,
+                "clones": ",".join(self.clones(entry.guid)) or "-",
+                "used": str(entry.size),
+            }
+            if column in told:
+                return told[column]
+            return dict(entry.properties).get(column) or self.user_property(row.partition("@")[0], column)
         held = self.datasets[row]
+        if ":" in column:
+            return self.user_property(row, column)
         return {
             "name": row,
             "type": held.kind,

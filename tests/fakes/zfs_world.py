@@ -5,8 +5,8 @@
     Replicator(site, receiver, "cloud", WorldTransport(), Silent())
 
 `ZfsHost.run` is the `Host` seam, `WorldTransport.carry` the `Transport` seam; `hook` hears of each event and may raise,
-to kill whoever drives. What must never happen (`receive -F`, an encrypted source sent plain, a snapshot destroyed or a
-dataset rolled back, unless it `may_repair`) fails at once as an AssertionError.
+to kill whoever drives. What must never happen (`receive -F`, an encrypted source sent plain, and unless it `may_repair`
+a rollback, or the destruction of snapshots other than by pruning) fails at once as an AssertionError.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from tests.fakes.zfs_changes import CHANGES, destroy_snapshots, local_values
+from tests.fakes.zfs_changes import CHANGES, local_values
 from tests.fakes.zfs_pool import Pool, Stream, ZfsSays, token_contents
 
 from ec2zfs.errors import CommandFailed
@@ -37,6 +37,7 @@ class ZfsHost:
     hook: Callable[[str], object] = unheard
     commands: list[tuple[str, ...]] = field(default_factory=list)
     may_repair: bool = False
+    version: str = "2.3.2-2~bpo12+2"
 
     def run(self, command: Command) -> Result:
         self.commands.append(command.argv)
@@ -68,9 +69,20 @@ class ZfsHost:
         return answer
 
     def _script(self, name: str, words: Sequence[str], stdin: str) -> tuple[int, str, str]:
+        lines = stdin.splitlines()
+        if name == "zfs_snapshot.sh":
+            return self._interpreted(("zfs", "snapshot", *words, *lines), "")
+        if name == "zfs_each.sh":
+            each = [self._interpreted(("zfs", *words, line), "") for line in lines]
+            failed = any(status for status, _, _ in each)
+            return (123 if failed else 0), "".join(out for _, out, _ in each), "".join(err for _, _, err in each)
+        if name == "zfs_destroy.sh":
+            return 0, "".join(f"{self._destroyed(words, *line.split(chr(9)))}\n" for line in lines), ""
         if name == "zfs_sizes.sh":
-            sends = (("zfs", "send", "-nP", *line.split("\t")) for line in stdin.splitlines())
+            sends = (("zfs", "send", "-nP", *line.split("\t")) for line in lines)
             return 0, "".join("stream\n" + self._interpreted(send, "")[1] for send in sends), ""
+        if name == "zfs_hold.sh":
+            return self._hold_script(words, stdin.splitlines())
         assert name == "zfs_mark.sh", name
         snapshot, cursor, *outdated = words
         if self._interpreted(("zfs", "list", "-H", "-t", "bookmark", "-o", "name", cursor), "")[0]:
@@ -79,6 +91,49 @@ class ZfsHost:
                 return made
         gone = [self._interpreted(("zfs", "destroy", bookmark), "") for bookmark in outdated]
         return next((answer for answer in gone if answer[0]), (0, "", ""))
+
+    def _destroyed(self, words: Sequence[str], names: str, meant: str) -> str:
+        marked_by, *preview = words
+        dataset, _, shorts = names.partition("@")
+        asked = ("zfs", "list", "-Hp", "-t", "snapshot", "-o", f"guid,{marked_by}")
+        status, out, _ = self._interpreted((*asked, *(f"{dataset}@{short}" for short in shorts.split(","))), "")
+        if status or sorted(out.replace("\t", ":").splitlines()) != meant.split(","):
+            return "changed"
+        status, out, err = self._interpreted(("zfs", "destroy", "-vp", *preview, names), "")
+        return f"kept\t{err.replace(chr(10), ' ')}" if status else f"destroyed\t{out.split()[-1]}"
+
+    def _hold_script(self, words: Sequence[str], names: list[str]) -> tuple[int, str, str]:
+        verb, *rest = words
+        if verb == "list":
+            listed = ("zfs", "list", "-Hp", "-d", "1", "-t", "snapshot", "-o", "name,userrefs", *names)
+            rows = (line.split("\t") for line in self._interpreted(listed, "")[1].splitlines())
+            held = [name for name, refs in rows if int(refs)]
+            return self._unless_so(("zfs", "holds", "-Hp", *held)) if held else (0, "", "")
+        pool, *roots = rest
+        if verb == "hold":
+            for root in roots:
+                self._flag(root, pool, add=True)
+        answer = self._unless_so(("zfs", verb, f"ec2zfs:{pool}", *names)) if names else (0, "", "")
+        if verb == "release" and not answer[0]:
+            for root in roots:
+                self._flag(root, pool, add=False)
+        return answer
+
+    def _unless_so(self, argv: Sequence[str]) -> tuple[int, str, str]:
+        _, out, err = self._interpreted(argv, "")
+        so = ("does not exist", "tag already exists on this dataset", "no such tag on this dataset")
+        strange = "".join(f"{line}\n" for line in err.splitlines() if not any(words in line for words in so))
+        return int(bool(strange)), out, strange
+
+    def _flag(self, root: str, pool: str, *, add: bool) -> None:
+        told = self._interpreted(("zfs", "get", "-Hp", "-o", "value", "ec2zfs:holds", root), "")[1].strip()
+        known = [] if told == "-" else told.split(",")
+        if add and pool in known:
+            return
+        left = [*known, pool] if add else [each for each in known if each != pool]
+        value = f"ec2zfs:holds={','.join(left)}"
+        change = ("set", value) if left else ("inherit", "ec2zfs:holds")
+        self._interpreted(("zfs", *change, root), "")
 
     def _tool(self, argv: Sequence[str]) -> tuple[int, str, str]:
         tool, verb, *words = argv
@@ -89,11 +144,17 @@ class ZfsHost:
             assert self.may_repair or verb != "rollback", argv
             return 0, CHANGES[verb](self.zfs, words), ""
         do = {
+            "version": lambda _words: f"zfs-{self.version}\nzfs-kmod-{self.version}\n",
             "list": self._list,
             "get": self._get,
             "snapshot": self._snapshot,
             "bookmark": lambda words: self.zfs.bookmark(*words),
             "destroy": self._destroy,
+            "hold": lambda words: self.zfs.hold(words[0], words[1:]),
+            "release": lambda words: self.zfs.release(words[0], words[1:]),
+            "holds": self._holds,
+            "set": self._set,
+            "inherit": self._inherit,
             "create": self._create,
             "receive": self._receive_abort,
             "send": self._send_size,
@@ -115,13 +176,30 @@ class ZfsHost:
         assert options["-o"] == "value"
         return self.zfs.listing([name], ["filesystem", "volume"], [prop], 0)
 
+    def _holds(self, words: list[str]) -> str:
+        assert words[0] in ("-H", "-Hp"), words
+        return self.zfs.holds(words[1:], seconds=words[0] == "-Hp")
+
+    def _set(self, words: list[str]) -> None:
+        change, name = words
+        prop, value = change.split("=", 1)
+        assert prop.startswith("ec2zfs:"), f"only properties of ours may be set, not {change}"
+        self.zfs.find(name).properties[prop] = value
+
+    def _inherit(self, words: list[str]) -> None:
+        prop, name = words
+        self.zfs.find(name).properties.pop(prop, None)
+
     def _snapshot(self, words: list[str]) -> None:
-        options, names = _parsed(words, flags=("-r",), values=("-o",), repeated=True)
-        self.zfs.take(names, dict(word.split("=", 1) for word in options.get("-o", "").split("\n")), "-r" in options)
+        options, names = _parsed(words, flags=(), values=("-o",), repeated=True)
+        self.zfs.take(names, dict(word.split("=", 1) for word in options.get("-o", "").split("\n")))
 
     def _destroy(self, words: list[str]) -> str | None:
-        if self.may_repair and "@" in words[-1]:
-            return destroy_snapshots(self.zfs, words)
+        if "@" in words[-1]:
+            options, (names,) = _parsed(words, flags=("-vp", "-n"), values=())
+            assert self.may_repair or "-vp" in options, words
+            told = self.zfs.destroy_snapshots(names, preview="-n" in options)
+            return told if "-vp" in options else None
         assert len(words) == 1, words
         assert "#ec2zfs_" in words[0], f"only cursor bookmarks may ever be destroyed, not {words[0]}"
         self.zfs.destroy_bookmark(words[0])

@@ -14,9 +14,9 @@ from tests.lab.zfs_ends import AWKWARD, KEY, MIB, Breaking, Ends, create
 from ec2zfs.errors import CommandFailed, HostError, NoSpace, ReplicationConflict
 from ec2zfs.execute.replication import Replicator, preview
 from ec2zfs.execute.replication_report import ReplicationReport
-from ec2zfs.execute.snapshots import take
 from ec2zfs.model.source import Source
 from ec2zfs.plan.replication_steps import Resume
+from ec2zfs.runs.snapshots import Site
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_copies_are_equal_to_the_last_bit(ends: Ends, source: str) -> None:
     ends.sh(AWKWARD, f"/mnt/{awkward}")
     ends.zfs("snapshot", f"{awkward}@by hand: 1.0 - _")
     ends.sh('cd "$1" && mv deep/er shallow && rm hole && echo more >> random', f"/mnt/{awkward}")
-    taken = take(ends.site, [Source(source)], datetime(2026, 11, 23, 2, 17, tzinfo=UTC))
+    (taken,) = Site(ends.site, (Source(source),)).take_due(datetime(2026, 11, 23, 2, 17, tzinfo=UTC), "daily")
     assert taken.name == "ec2zfs_2026-11-23T02:17:00Z_daily"
     txgs = ends.zfs("get", "-Hpo", "value", "createtxg", f"{source}@{taken.name}", f"{awkward}@{taken.name}")
     assert len(set(txgs)) == 1
@@ -62,7 +62,7 @@ def test_the_second_day_sends_the_difference_alone(ends: Ends, source: str) -> N
     first = ends.replicate(source)
     ends.fill(source, "b", 2)
     ends.zfs("snapshot", f"{source}@two")
-    plan = preview(ends.site, [Source(source)], "rcloud")
+    plan = preview(ends.site, [Source(source)], "rcloud", ends.selection)
     second = ends.replicate(source)
     assert first.bytes > 20 * MIB
     assert 2 * MIB < second.bytes < 3 * MIB
@@ -174,6 +174,9 @@ def test_a_stream_that_can_never_be_finished_is_begun_again(ends: Ends, source: 
     ends.zfs("snapshot", f"{source}@one")
     with pytest.raises(Killed):
         run_plan(Breaking(8 * MIB, died).replicator(ends), source)
+    with pytest.raises(CommandFailed, match=r"held|busy"):
+        ends.zfs("destroy", f"{source}@one")
+    ends.zfs("release", "ec2zfs:rcloud", f"{source}@one")
     ends.zfs("destroy", f"{source}@one")
     ends.zfs("snapshot", f"{source}@two")
     report = ends.replicate(source)
@@ -187,6 +190,9 @@ def test_a_first_copy_that_can_never_be_finished_is_begun_again(ends: Ends, sour
     ends.zfs("snapshot", f"{source}@one")
     with pytest.raises(Killed):
         run_plan(Breaking(8 * MIB, died).replicator(ends), source)
+    with pytest.raises(CommandFailed, match=r"held|busy"):
+        ends.zfs("destroy", f"{source}@one")
+    ends.zfs("release", "ec2zfs:rcloud", f"{source}@one")
     ends.zfs("destroy", f"{source}@one")
     ends.zfs("snapshot", f"{source}@two")
     ends.replicate(source).raise_for_errors()

@@ -9,6 +9,7 @@ from tests.contract.zfs_sides import MIB, Sides
 from tests.contract.zfs_suite import CASES, Case, named
 from tests.lab.zfs_ends import Ends
 
+from ec2zfs.errors import CommandFailed
 from ec2zfs.transport.ssh import SshTransport
 
 WRITE = 'mount -t zfs -o zfsutil "$1" /mnt/copy && echo x > /mnt/copy/x && umount /mnt/copy'
@@ -31,6 +32,19 @@ class Real:
 
     def destroy(self, snapshot: str) -> None:
         self.ends.zfs("destroy", snapshot)
+
+    def destroy_in_vain(self, snapshot: str) -> str:
+        try:
+            self.ends.zfs("destroy", snapshot)
+        except CommandFailed as refusal:
+            return refusal.stderr
+        return ""
+
+    def hold(self, tag: str, snapshot: str) -> None:
+        self.ends.zfs("hold", tag, snapshot)
+
+    def clone(self, snapshot: str, dataset: str) -> None:
+        self.ends.zfs("clone", snapshot, dataset)
 
     def meddle(self, snapshot: str) -> None:
         self.ends.zfs("snapshot", snapshot)

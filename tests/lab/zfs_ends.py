@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ec2zfs.execute.progress import Silent
@@ -13,8 +14,11 @@ from ec2zfs.hosts.host import Command, Host, Stage
 from ec2zfs.hosts.ssh import SshHost
 from ec2zfs.hosts.ssh_options import Liveness, SshTarget
 from ec2zfs.lab.description import LabDescription
+from ec2zfs.model.policy import Schedule, Tier
 from ec2zfs.model.snapshot import Dataset
 from ec2zfs.model.source import Source
+from ec2zfs.plan.selection import Selection
+from ec2zfs.runs.snapshots import keeps_of
 from ec2zfs.transport.ssh import SshTransport
 
 MIB = 1 << 20
@@ -97,8 +101,13 @@ class Ends:
         """A digest over every name, byte, hole, link, mode, owner, time and attribute of a snapshot."""
         return self.sh(DIGEST, snapshot, ATTRIBUTES)
 
+    @property
+    def selection(self) -> Selection:
+        """What the standard policy keeps in the cloud, at a fixed time."""
+        return Selection(keeps_of(Schedule(), Tier.CLOUD), lambda: datetime(2026, 11, 24, tzinfo=UTC))
+
     def replicator(self, pool: str = "rcloud") -> Replicator:
-        return Replicator(self.site, self.receiver, pool, SshTransport(), Silent())
+        return Replicator(self.site, self.receiver, pool, SshTransport(), Silent(), self.selection)
 
     def replicate(self, dataset: str, pool: str = "rcloud") -> ReplicationReport:
         replicator = self.replicator(pool)
@@ -134,7 +143,7 @@ class Breaking:
         SshTransport().carry(sender, receiver, heard)
 
     def replicator(self, ends: Ends) -> Replicator:
-        return Replicator(ends.site, ends.receiver, "rcloud", self, Silent())
+        return Replicator(ends.site, ends.receiver, "rcloud", self, Silent(), ends.selection)
 
 
 def reached(name: str, lab: LabDescription, sockets: Path) -> SshHost:

@@ -23,12 +23,16 @@ COMMANDS = sorted(
 )
 LAB_TESTS = [ROOT / "tests" / "lab" / f"test_{name}.py" for name in ("upkeep", "backup", "pool")]
 NOT_TYPED_IN_THE_LAB = {
+    "holds": "reads only; tests/unit/cli/test_holds.py",
+    "holds --release SNAPSHOT": "its ZFS is typed by tests/lab/test_zfs.py; tests/unit/cli/test_holds.py",
     "instance ssh": "needs a terminal",
     "instance status": "reads only; tests/unit/cli/test_instance.py",
     "pool add-vdev --dry-run": "a preview: the plan is that of the command, foreseen",
     "pool grow --size 3 --dry-run": "a preview: the plan is that of the command, foreseen",
     "pool grow --type gp3": "another value of what is typed there",
     "pool status --watch": "ends with the terminal only",
+    "repair DATASET": "asks at the terminal; tests/lab/test_backup.py types it with --confirm",
+    "repair DATASET --dry-run": "of a dataset of its own; tests/lab/test_backup.py",
     "volumes list": "reads only; tests/unit/cli/test_volumes_verbs.py",
 }
 """Commands of the runbook that no lab test types, and why that will do."""

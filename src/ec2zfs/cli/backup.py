@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ec2zfs.cli.verbs import add_verb
+from ec2zfs.cli.verbs import add_now, add_verb
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 def register(verbs: Verbs) -> None:
     """Add the verb."""
     parser = add_verb(
-        verbs, "backup", "back all sources up: snapshot, start the receiver, unlock, replicate, check, lock, stop", run
+        verbs,
+        "backup",
+        "back all sources up: snapshot, start the receiver, unlock, replicate, check, lock, stop, prune",
+        run,
     )
+    add_now(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="show what would be done, in bytes and money; do nothing"
     )
@@ -37,9 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     with session(arguments) as parts:
         if arguments.dry_run:
-            _show_preview(parts, preview_backup(backup_parts(parts), now))
+            _show_preview(parts, preview_backup(backup_parts(parts), now, arguments.now))
         else:
-            _back_up(parts, now)
+            _back_up(parts, now, arguments.now)
     return ExitCode.OK
 
 
@@ -47,19 +51,19 @@ def backup_parts(session: Session) -> BackupParts:
     """What the run works with, from the configuration; asks nobody yet."""
     from ec2zfs.runs.backup import BackupParts
 
-    return BackupParts(site=session.site, sources=session.sources, upkeep=session.upkeep, replicator=session.replicator)
+    return BackupParts(site=session.file_server, upkeep=session.upkeep, replicator=session.replicator)
 
 
-def _back_up(session: Session, now: datetime) -> None:
+def _back_up(session: Session, now: datetime, at_once: str | None) -> None:
     from ec2zfs.cli.run_report import reported
     from ec2zfs.runs.backup import back_up
 
     with session.lock(), reported(session, "backup", now) as run:
         key = session.pool_key()
         try:
-            back_up(backup_parts(session), key, now, run.journal)
+            back_up(backup_parts(session), key, now, run.journal, at_once)
         finally:
-            for warning in run.journal.replicated.warnings if run.journal.replicated else ():
+            for warning in run.journal.warnings:
                 session.output.warn(warning)
     run.show("backup complete", {"pool": session.pool, "bytes sent": run.report.bytes_sent})
 
@@ -76,23 +80,24 @@ def _show_preview(session: Session, preview: BackupPreview) -> None:
         for step in (*plan.steps, *((plan.conflict,) if plan.conflict else ()))
     ]
     unsent = [
-        {"dataset": plan.replica.source, "step": f"send {preview.snapshot}", "bytes": plan.unsent_bytes}
+        {"dataset": plan.replica.source, "step": "send what is newer than its snapshots", "bytes": plan.unsent_bytes}
         for plan in preview.replication.datasets
     ]
     monthly = [prices.volumes_per_month(kind, gib) for kind, gib in preview.volume_gib.items()]
     known = [price for price in monthly if price is not None]
     hourly = prices.instance_per_hour(session.configuration.receiver.instance_type)
+    output.table("snapshots", [{"action": str(action)} for action in preview.snapshots])
     output.table("receiver", [{"action": str(action)} for action in preview.receiver])
     output.table("replication", steps + unsent)
     output.result(
         "dry run: nothing was changed",
         {
-            "snapshot": preview.snapshot,
             "volumes to attach and open": preview.volumes,
             "bytes to send, about": preview.bytes,
             "receiver": f"{dollars(hourly)} an hour at most",
             "volumes": f"{dollars(sum(known, Decimal()) if len(known) == len(monthly) else None)} a month",
             "prices": prices.caption,
+            "snapshots to destroy at the site": preview.pruning.count,
             "at the end": preview.ending,
         },
     )

@@ -1,6 +1,6 @@
 """`ec2zfs repair`: gets what stands between a dataset and its copy out of the way, once it is confirmed.
 
-The only verb that rolls a copy back or destroys snapshots of one.
+The only verb that rolls a copy back, or destroys snapshots of one that no policy bids to prune.
 """
 
 from __future__ import annotations

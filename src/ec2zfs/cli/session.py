@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from ec2zfs.hosts.known_hosts import KnownHosts
     from ec2zfs.hosts.secret import Secret
     from ec2zfs.model.instance import Instance, InstanceType
+    from ec2zfs.model.policy import Schedule
     from ec2zfs.model.pool import PoolDesign
     from ec2zfs.model.source import Source
     from ec2zfs.model.volume import Volume
     from ec2zfs.plan.replacement import Caution, Want
     from ec2zfs.runs.creation import CreationParts
+    from ec2zfs.runs.snapshots import Site
     from ec2zfs.runs.upkeep import UpkeepParts
 
 
@@ -111,6 +113,28 @@ class Session:
         from ec2zfs.cli.connections import site
 
         return self._connections.enter_context(site(self.configuration))
+
+    @property
+    def schedule(self) -> Schedule:
+        """When snapshots are due, and which stay."""
+        from ec2zfs.model.policy import Schedule
+
+        chosen = self.configuration
+        return Schedule(chosen.snapshots.time_zone, chosen.periods, tuple(each.rule for each in chosen.policies))
+
+    @property
+    def file_server(self) -> Site:
+        """The site with what is to be safe there."""
+        from functools import partial
+
+        from ec2zfs.execute.hooks import Hooks
+        from ec2zfs.runs.lock import site_lock
+        from ec2zfs.runs.snapshots import Site
+
+        section = self.configuration.snapshots
+        hooks = Hooks(section.before, section.after, section.hook_seconds)
+        lock = partial(site_lock, self.configuration.paths.state)
+        return Site(self.site, self.sources, self.schedule, hooks, lock)
 
     @cached_property
     def receiver(self) -> Receiver:
@@ -227,10 +251,13 @@ class Session:
 
     def replicator(self, host: Host) -> Replicator:
         """What replicates from the site to the receiver `host`."""
+        from datetime import UTC, datetime
+
         from ec2zfs.execute.replication import Replicator
         from ec2zfs.transport.ssh import SshTransport
 
-        return Replicator(self.site, host, self.pool, SshTransport(), self.output)
+        selection = self.file_server.sent(lambda: datetime.now(UTC))
+        return Replicator(self.site, host, self.pool, SshTransport(), self.output, selection)
 
     def pool_key(self, *, new: bool = False) -> Secret | None:
         """Ask for the pool key as configured; None for a pool without encryption. `new`: for a pool yet to be made."""

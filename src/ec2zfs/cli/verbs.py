@@ -27,6 +27,17 @@ def add_verb(verbs: Verbs, name: str, summary: str, handler: Handler) -> argpars
     return parser
 
 
+def add_now(parser: argparse.ArgumentParser) -> None:
+    """Add `--now [PERIOD]`, for verbs that take snapshots."""
+    parser.add_argument(
+        "--now",
+        nargs="?",
+        const="daily",
+        metavar="PERIOD",
+        help="take snapshots of this period (daily if none is named) now, and of no other, whether they are due or not",
+    )
+
+
 def add_group(verbs: Verbs, name: str, summary: str) -> Verbs:
     """Add a verb that has verbs of its own, such as `volumes`; give the result to `add_verb`."""
     return _added(verbs, name, summary).add_subparsers(dest="subverb", metavar="VERB", required=True)

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from ec2zfs.errors import Refused
 from ec2zfs.hosts.host import Host
+from ec2zfs.model.hold import Hold
 from ec2zfs.plan.reconciliation import Remedy, RollBack, SetAside
 from ec2zfs.tools import zfs_identity, zfs_repair
 from ec2zfs.tools.zfs import Zfs
+from ec2zfs.tools.zfs_holds import ZfsHolds
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Reconciler:
         ours = self._own_holds(remedy)
         if now.partial:
             zfs.drop_partial(remedy.copy)
-        for hold in ours:
-            zfs_repair.release(self.receiver, hold)
+        if ours:
+            ZfsHolds(self.receiver).release(_pool(remedy.copy), (hold.snapshot for hold in ours))
         zfs_repair.destroy(self.receiver, remedy.doomed)
         zfs_repair.roll_back(self.receiver, remedy.to)
 
@@ -57,9 +59,11 @@ class Reconciler:
         zfs_identity.forget(self.receiver, remedy.copy)
         zfs_repair.rename(self.receiver, remedy.copy, remedy.name)
 
-    def _own_holds(self, remedy: RollBack) -> tuple[zfs_repair.Hold, ...]:
-        found = zfs_repair.holds(self.receiver, remedy.doomed)
-        others = [hold for hold in found if not hold.ours]
+    def _own_holds(self, remedy: RollBack) -> tuple[Hold, ...]:
+        doomed = {str(snapshot) for snapshot in remedy.doomed}
+        listed = ZfsHolds(self.receiver).holds((remedy.copy,)) if doomed else ()
+        found = tuple(hold for hold in listed if hold.snapshot in doomed)
+        others = [hold for hold in found if hold.pool != _pool(remedy.copy)]
         if others:
             words = ", ".join(f"{hold.snapshot} by '{hold.tag}'" for hold in others)
             raise Refused(
@@ -75,3 +79,7 @@ class Reconciler:
             f"{copy} on {self.receiver.name} changed since it was looked at; nothing was done.",
             hint="Run the command again: it shows what would be done now.",
         )
+
+
+def _pool(copy: str) -> str:
+    return copy.partition("/")[0]

@@ -15,12 +15,22 @@ from ec2zfs.execute.progress import Progress
 from ec2zfs.execute.replication_report import Sent
 from ec2zfs.execute.replication_state import with_token
 from ec2zfs.hosts.host import Host, Stage
-from ec2zfs.model.snapshot import ResumeToken
 from ec2zfs.plan.conflicts import conflict_error
-from ec2zfs.plan.replication import DatasetPlan, plan_dataset
-from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Mark, RenameCopy, Resume, Step, Transfer
+from ec2zfs.plan.replication import Common, DatasetPlan, plan_dataset
+from ec2zfs.plan.replication_steps import (
+    CreateParent,
+    DropPartial,
+    Mark,
+    RenameCopy,
+    Resume,
+    Step,
+    TokenForeign,
+    Transfer,
+)
+from ec2zfs.plan.selection import Selection
 from ec2zfs.tools import zfs_repair
 from ec2zfs.tools.zfs import Zfs
+from ec2zfs.tools.zfs_holds import with_keepers
 from ec2zfs.tools.zfs_streams import busy, meaning, receive_command, send_command
 from ec2zfs.transport.transport import Transport
 
@@ -31,19 +41,22 @@ The pauses for a busy dataset, or a host that does not answer, add up to 62 s.""
 
 @dataclass(frozen=True)
 class Ends:
-    """The two ends of replication, what carries between them, and how to wait (seconds)."""
+    """The two ends of replication, what carries between them, what is to be carried, and how to wait (seconds)."""
 
     site: Host
     receiver: Host
-    pool: str
     transport: Transport
     progress: Progress
+    selection: Selection
     pause: Callable[[float], None]
 
 
 @dataclass
 class ReplicaRun:
-    """One dataset's way. `sent` and `warnings` grow as it goes on, and hold what was done when it fails."""
+    """One dataset's way. `sent` and `warnings` grow as it goes on, and hold what was done when it fails.
+
+    `plan` is what is left to do, and where both sides stand by then; `renamed` how the copy was, if it was.
+    """
 
     ends: Ends
     plan: DatasetPlan
@@ -53,6 +66,7 @@ class ReplicaRun:
     setbacks: int = 0
     losses: int = 0
     doubted: str = ""
+    renamed: RenameCopy | None = None
 
     def run(self) -> None:
         """Carry the plan out, planning again where the world is not as it was. Raises what cannot be got over."""
@@ -76,7 +90,7 @@ class ReplicaRun:
             self.ends.progress.say(str(step))
             zfs_repair.rename(self.ends.receiver, step.old, step.new)
         elif isinstance(step, DropPartial):
-            self._drop(step.token, step.reason)
+            self._drop(step.fault)
         elif isinstance(step, Mark):
             self._mark(step)
         else:
@@ -95,6 +109,8 @@ class ReplicaRun:
         self.ends.transport.carry(sender, Stage(self.ends.receiver, receive_command(step)), heard)
         self._check(step)
         self.sent.append(Sent(str(step), step.base.name if step.base else "", step.to.name, moved[0]))
+        copy = replace(step.to, dataset=step.replica.target)
+        self.plan = replace(self.plan, common=Common(step.to, copy, bookmarked=False))
 
     def _check(self, step: Transfer) -> None:
         """Both commands were content: the snapshot must stand there, under its name and with its GUID."""
@@ -113,12 +129,15 @@ class ReplicaRun:
             Zfs(self.ends.site).mark(step)
         except CommandFailed as error:
             self.warnings.append(f"The bookmark {step.cursor} of {step.snapshot} could not be made: {error}")
+            return
+        if self.plan.common and self.plan.common.ours.guid == step.snapshot.guid:
+            self.plan = replace(self.plan, common=replace(self.plan.common, bookmarked=True))
 
-    def _drop(self, token: ResumeToken, reason: str) -> None:
+    def _drop(self, fault: TokenForeign) -> None:
         target = self.plan.replica.target
         zfs = Zfs(self.ends.receiver)
-        if zfs.resume_token(target) == token.text:
-            self.ends.progress.say(f"drop the partly received stream in {target}: {reason}")
+        if zfs.resume_token(target) == fault.token.text:
+            self.ends.progress.say(str(DropPartial(target, fault)))
             zfs.drop_partial(target)
         else:
             self._count_setback(ReplicationConflict(f"Somebody else receives into {target} at the same time."))
@@ -126,7 +145,7 @@ class ReplicaRun:
     def _plan_after(self, step: Step, error: CommandFailed) -> DatasetPlan:
         """The plan after a failure, or the failure itself when doing the same again would not help."""
         told = meaning(error, self.plan.replica)
-        self._count_setback(told)
+        self._count_setback(self._with_keepers(error) if busy(error) else told)
         if busy(error):
             self.ends.progress.say(f"{self.plan.replica.target} is still busy; waiting for it")
             self.ends.pause(2.0**self.setbacks)
@@ -140,6 +159,12 @@ class ReplicaRun:
         if step in fresh.steps[:2]:
             raise error
         return fresh
+
+    def _with_keepers(self, error: CommandFailed) -> CommandFailed:
+        """The failure of a busy target; when it is given up, with who holds the snapshot that is received onto."""
+        if self.setbacks < SETBACKS or self.plan.common is None:
+            return error
+        return with_keepers(self.ends.receiver, error, str(self.plan.common.copy))
 
     def _plan_after_loss(self, error: HostError) -> DatasetPlan:
         """The plan once both hosts answer again; the loss itself when they do not, or must not be spoken to."""
@@ -160,7 +185,7 @@ class ReplicaRun:
     def _doubt(self, step: Resume, error: CommandFailed) -> None:
         """A token that failed twice without a byte of progress is dropped; one whose program was killed is innocent."""
         if step.token.text == self.doubted and 0 < error.status < 128:
-            self._drop(step.token, f"it could not be continued: {error.stderr.strip()}")
+            self._drop(TokenForeign(step.token, f"it could not be continued: {error.stderr.strip()}"))
         self.doubted = step.token.text
 
     def _count_setback(self, error: Ec2zfsError) -> None:
@@ -175,9 +200,12 @@ class ReplicaRun:
         target = Zfs(self.ends.receiver).dataset(replica.target)
         if source is None:
             return DatasetPlan(replica, note="it does not exist any more")
-        if target is None and any(isinstance(step, RenameCopy) for step in self.plan.steps):
+        moving = next((step for step in self.plan.steps if isinstance(step, RenameCopy)), None)
+        if moving and target is None:
             return self.plan  # its copy stands under its old name still: a first copy would be a second one
-        plan = plan_dataset(replica, source, target and with_token(self.ends.site, target))
+        self.renamed = moving or self.renamed
+        chosen = self.ends.selection.of(source, target)
+        plan = plan_dataset(replica, chosen, target and with_token(self.ends.site, target))
         if plan.conflict:
             raise conflict_error(plan.conflict)
         return plan

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ec2zfs.errors import CommandFailed, ReplicationConflict
+from ec2zfs.execute.holds import HoldKeeper
 from ec2zfs.execute.progress import Bar, Progress, Silent
 from ec2zfs.execute.replica_run import Ends, ReplicaRun
 from ec2zfs.execute.replication_report import DatasetReport, ReplicationReport
@@ -22,6 +23,8 @@ from ec2zfs.plan.conflicts import conflict_error
 from ec2zfs.plan.cursors import expected_state
 from ec2zfs.plan.replication import DatasetPlan, ReplicationPlan, plan_replication, require_space
 from ec2zfs.plan.replication_steps import RenameCopy, Transfer
+from ec2zfs.plan.selection import Selection
+from ec2zfs.plan.zfs_gate import require_receiver, require_source
 from ec2zfs.tools.zfs import Zfs
 from ec2zfs.tools.zfs_identity import identities
 from ec2zfs.tools.zfs_streams import sizes
@@ -30,17 +33,26 @@ from ec2zfs.transport.transport import Transport
 
 @dataclass(frozen=True)
 class Replicator:
-    """Brings the copies in a pool on the receiver up to what the site has. `pause` waits that many seconds."""
+    """Brings the copies in a pool on the receiver up to what the site has, as far as they are to keep it.
+
+    `pause` waits that many seconds.
+    """
 
     site: Host
     receiver: Host
     pool: str
     transport: Transport
     progress: Progress
+    selection: Selection
     pause: Callable[[float], None] = time.sleep
 
     def observe(self, sources: Sequence[Source]) -> ReplicationState:
-        """Both sides as they are; the pool must be imported on the receiver."""
+        """Both sides as they are; the pool must be imported on the receiver.
+
+        Raises `Refused` when the ZFS of one of them is so old that it would damage what is sent.
+        """
+        require_source(self.site.name, Zfs(self.site).modules_version())
+        require_receiver(self.receiver.name, Zfs(self.receiver).modules_version())
         return ReplicationState(
             self.pool,
             source_datasets(self.site, sources),
@@ -51,7 +63,7 @@ class Replicator:
 
     def plan(self, state: ReplicationState) -> ReplicationPlan:
         """What is to be done, with the size of each stream."""
-        return _sized(self.site, plan_replication(state))
+        return _sized(self.site, plan_replication(self.selection.among(state)))
 
     def run(self, plan: ReplicationPlan) -> ReplicationReport:
         """Carry the plan out and report on every dataset; the report's `raise_for_errors()` raises what was left out.
@@ -62,21 +74,23 @@ class Replicator:
         require_space(plan)
         total = None if any(transfer.bytes is None for transfer in plan.transfers) else plan.bytes
         listener = self.progress if plan.transfers else Silent()
-        with listener.bar("replicate", total, "B") as bar:
-            return self._run_all(plan, bar)
+        keeper = HoldKeeper(self.site, self.receiver, self.pool)
+        with listener.bar("replicate", total, "B") as bar, keeper.holding(plan):
+            reports = self._run_all(plan, bar, keeper)
+        return ReplicationReport(reports, tuple(keeper.warnings))
 
-    def _run_all(self, plan: ReplicationPlan, bar: Bar) -> ReplicationReport:
+    def _run_all(self, plan: ReplicationPlan, bar: Bar, keeper: HoldKeeper) -> tuple[DatasetReport, ...]:
         reports, unfinished = list[DatasetReport](), list[str]()
         for dataset in plan.datasets:
             if any(dataset.replica.target.startswith(f"{parent}/") for parent in unfinished):
                 reports.append(DatasetReport(dataset.replica, note="it waits for the first copy of its parent"))
                 continue
-            reports.append(self._run_one(dataset, bar))
+            reports.append(self._run_one(keeper.left[dataset.replica].plan, bar, keeper))
             if reports[-1].error and _begins(dataset):
                 unfinished.append(dataset.replica.target)
-        return ReplicationReport(tuple(reports))
+        return tuple(reports)
 
-    def _run_one(self, plan: DatasetPlan, bar: Bar) -> DatasetReport:
+    def _run_one(self, plan: DatasetPlan, bar: Bar, keeper: HoldKeeper) -> DatasetReport:
         if plan.conflict:
             return DatasetReport(plan.replica, error=conflict_error(plan.conflict))
         run = ReplicaRun(self._ends(), plan, bar.advance)
@@ -85,19 +99,22 @@ class Replicator:
             run.run()
         except (CommandFailed, ReplicationConflict) as failure:
             error = failure
+        finally:
+            keeper.leave(run.plan, run.renamed)
         return DatasetReport(plan.replica, tuple(run.sent), plan.note, tuple(run.warnings), error)
 
     def _ends(self) -> Ends:
-        return Ends(self.site, self.receiver, self.pool, self.transport, self.progress, self.pause)
+        return Ends(self.site, self.receiver, self.transport, self.progress, self.selection, self.pause)
 
 
-def preview(site: Host, sources: Sequence[Source], pool: str) -> ReplicationPlan:
+def preview(site: Host, sources: Sequence[Source], pool: str, selection: Selection) -> ReplicationPlan:
     """What the next replication would send, judged from the site alone while the receiver is down and the pool locked.
 
     The site's cursor bookmarks tell what the pool has; the changes since the newest snapshot are `unsent_bytes` of each
     dataset.
     """
-    return _sized(site, plan_replication(expected_state(pool, source_datasets(site, sources))))
+    state = expected_state(pool, source_datasets(site, sources))
+    return _sized(site, plan_replication(selection.among(state)))
 
 
 def _sized(site: Host, plan: ReplicationPlan) -> ReplicationPlan:

@@ -46,9 +46,10 @@ class DatasetReport:
 
 @dataclass(frozen=True)
 class ReplicationReport:
-    """What became of all datasets."""
+    """What became of all datasets. `notices` are faults around them that did no harm."""
 
     datasets: tuple[DatasetReport, ...]
+    notices: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -68,7 +69,7 @@ class ReplicationReport:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Faults that did no harm to any copy."""
-        return tuple(warning for dataset in self.datasets for warning in dataset.warnings)
+        return (*self.notices, *(warning for dataset in self.datasets for warning in dataset.warnings))
 
     def raise_for_errors(self) -> None:
         """Raise what kept datasets from being finished: the error itself, or one that names them all."""

@@ -63,6 +63,12 @@ dataset = "tank/home"
 [[source]]
 dataset = "tank/projects"
 
+[[policy]]
+datasets = ["**"]
+site = {{ daily = 30 }}
+staging = {{ daily = 30 }}
+cloud = {{ daily = 30 }}
+
 [pool_key]
 {pool_key or from_file}
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, timedelta, tzinfo
 from enum import StrEnum
 from functools import cache
+
+from ec2zfs.model.period import STANDARD as PERIODS
+from ec2zfs.model.period import Period
 
 
 class Tier(StrEnum):
@@ -91,3 +94,21 @@ def _pattern(text: str) -> re.Pattern[str]:
     words = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
     parts = re.split(r"(\*\*|\*|\?)", text)
     return re.compile("".join(words.get(part) or re.escape(part) for part in parts) + "(/.*)?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When snapshots are due, and which stay: the periods that there are, the zone of their clock, the rules."""
+
+    zone: tzinfo = UTC
+    periods: tuple[Period, ...] = PERIODS
+    rules: tuple[PolicyRule, ...] = ()
+
+    def policy_of(self, dataset: str) -> Policy | None:
+        """A dataset's policy; None when it is excluded."""
+        return policy_of(dataset, self.rules)
+
+    def policies(self, datasets: Iterable[str]) -> dict[str, Policy]:
+        """The policies of the datasets that are not excluded."""
+        found = ((name, self.policy_of(name)) for name in datasets)
+        return {name: policy for name, policy in found if policy}

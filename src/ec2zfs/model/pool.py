@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 from ec2zfs.errors import ConfigurationError
 from ec2zfs.model.layout import GIB, Layout, Place, Redundancy
@@ -99,7 +100,7 @@ class Member:
         """Read, write and checksum errors together."""
         return self.read_errors + self.write_errors + self.checksum_errors
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The path without its directory."""
         return self.path.rpartition("/")[2]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ec2zfs.model.send_flags import SendFlags
 from ec2zfs.model.snapshot import Dataset, DatasetKind
 
 
 @dataclass(frozen=True)
 class Replica:
-    """A dataset and its copy: from where to where, of what kind, and whether its streams are raw (fact 38).
+    """A dataset and its copy: from where to where, of what kind, and with which flags its streams are sent.
 
     `below_raw`: a copy above it is natively encrypted. Whoever is plain must then say so when it is first received, or
     ZFS wants the key from which it would inherit. `identity`: the source's GUID, which its copy is to bear (0: none).
@@ -19,9 +20,14 @@ class Replica:
     source: str
     target: str
     kind: DatasetKind = DatasetKind.FILESYSTEM
-    raw: bool = False
+    flags: SendFlags = SendFlags.PLAIN
     below_raw: bool = False
     identity: int = 0
+
+    @property
+    def raw(self) -> bool:
+        """Whether its streams are raw (fact 38)."""
+        return self.flags is SendFlags.RAW
 
     @property
     def pool(self) -> str:

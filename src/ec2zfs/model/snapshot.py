@@ -60,7 +60,8 @@ class Dataset:
     """A file system or volume with its history, oldest first.
 
     `encrypted`: ZFS's native encryption is on, so it is sent raw (fact 38). `written` is how many bytes it has changed
-    since its newest snapshot, `partial` what a broken-off receive left in it.
+    since its newest snapshot, `partial` what a broken-off receive left in it. `held_for` are the cloud pools for which
+    some snapshot of its ZFS pool may be held, `send` the flags with which it was first received ("" if not told).
     """
 
     name: str
@@ -71,3 +72,5 @@ class Dataset:
     kind: DatasetKind = DatasetKind.FILESYSTEM
     written: int = 0
     partial: ResumeToken | None = None
+    held_for: tuple[str, ...] = ()
+    send: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 from ec2zfs.model.layout import Place
 
@@ -94,12 +95,12 @@ class Volume:
         """Whether it is only kept, and the pool was not seen healthy without it yet."""
         return self.retirement is not None and self.retirement.since is None
 
-    @property
+    @cached_property
     def serial(self) -> str:
         """The serial number under which the guest sees the disk: the id without its dash (fact 8)."""
         return self.id.replace("-", "")
 
-    @property
+    @cached_property
     def mapping(self) -> str:
         """The name of the opened LUKS mapping: `/dev/mapper/<mapping>`, and so the member's name in `zpool status`."""
         return mapping_name(self.pool, self.place, self.generation)

@@ -28,6 +28,7 @@ def next_due(period: Period, zone: tzinfo, now: datetime) -> datetime | None:
     return next((due for due in _dues(period, zone, now.astimezone(zone).date() - _DAY, 1) if due > now), None)
 
 
+@lru_cache(maxsize=1024)
 def due_on(period: Period, zone: tzinfo, day: date) -> tuple[datetime, ...]:
     """The due times that a day's clock names, in UTC and in their order."""
     return tuple(sorted(set(_instants(period, zone, day)))) if _falls_on(period, day) else ()

@@ -144,7 +144,34 @@ class NameTooLong:
         return f"Give the snapshot or a dataset above it a shorter name, such as `zfs rename '{self.snapshot}' NEW`."
 
 
-Conflict = Diverged | NoCommonBase | TargetModified | TargetOccupied | EncryptionChanged | KindChanged | NameTooLong
+@dataclass(frozen=True)
+class SendFlagsUnknown:
+    """The copy was begun with flags that this version does not send with, so no stream of ours continues it."""
+
+    replica: Replica
+    told: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.replica.target} was begun with `zfs send {self.told}` (its property ec2zfs:send), which this "
+            "version of ec2zfs does not know; flags must not change within a copy."
+        )
+
+    def advice(self) -> str:
+        """What the operator can do."""
+        return f"Use the version of ec2zfs that made it, or else {_beginning(self.replica)}"
+
+
+Conflict = (
+    Diverged
+    | NoCommonBase
+    | TargetModified
+    | TargetOccupied
+    | EncryptionChanged
+    | KindChanged
+    | NameTooLong
+    | SendFlagsUnknown
+)
 
 
 def conflict_error(conflict: Conflict) -> ReplicationConflict:

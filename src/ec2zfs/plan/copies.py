@@ -8,7 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ec2zfs.model.replication import ReplicationState, target_name
 from ec2zfs.model.snapshot import Dataset
+
+
+def standing_copies(state: ReplicationState) -> dict[str, Dataset]:
+    """The copy of each source that has one, by the source's name: at its place, or where it is to be fetched from."""
+    copies = {copy.name: copy for copy in state.targets}
+    homes = {target_name(state.pool, source.name): source for source in state.sources}
+    found = {
+        source.name: copies.get(moved_copy(source, place, copies, state.identities, homes) or place)
+        for place, source in homes.items()
+    }
+    return {name: copy for name, copy in found.items() if copy}
 
 
 def moved_copy(
@@ -31,16 +43,17 @@ def moved_copy(
 
 def renamed(copies: Mapping[str, Dataset], old: str, new: str) -> dict[str, Dataset]:
     """The copies after one was renamed, with all below it."""
-    moved = {name: _below(name, old, new) for name in copies}
+    moved = {name: name_after(name, old, new) for name in copies}
     return {moved[name]: replace(copy, name=moved[name]) for name, copy in copies.items()}
 
 
 def renamed_identities(identities: Mapping[str, int], old: str, new: str) -> dict[str, int]:
     """The identities after a copy was renamed."""
-    return {_below(name, old, new): guid for name, guid in identities.items()}
+    return {name_after(name, old, new): guid for name, guid in identities.items()}
 
 
-def _below(name: str, old: str, new: str) -> str:
+def name_after(name: str, old: str, new: str) -> str:
+    """The name of a dataset after one was renamed, which may be itself or above it."""
     return new + name.removeprefix(old) if name == old or name.startswith(f"{old}/") else name
 
 

@@ -45,4 +45,6 @@ def _expected_target(pool: str, source: Dataset) -> Dataset | None:
         return None
     name, newest = target_name(pool, source.name), marked[-1]
     snapshot = Snapshot(name, newest.name, newest.guid, newest.createtxg)
-    return replace(source, name=name, snapshots=(snapshot,), bookmarks=(), written=0, partial=None)
+    return replace(
+        source, name=name, snapshots=(snapshot,), bookmarks=(), written=0, partial=None, held_for=(), send=""
+    )

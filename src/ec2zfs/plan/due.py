@@ -5,12 +5,11 @@ A period is due when it has come since the newest snapshot of it. However often 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime
 
-from ec2zfs.model.period import Period
-from ec2zfs.model.policy import Policy
+from ec2zfs.model.policy import Schedule
 from ec2zfs.model.snapshot import Dataset
 from ec2zfs.model.snapshot_name import snapshot_name, snapshot_parts, sortable
 from ec2zfs.plan.calendar import last_due
@@ -26,21 +25,27 @@ class TakeSnapshot:
     datasets: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"take {self.name} of {len(self.datasets)} datasets of {self.pool}"
+        whose = self.datasets[0] if len(self.datasets) == 1 else f"{len(self.datasets)} datasets of {self.pool}"
+        return f"take {self.name} of {whose}"
+
+    @property
+    def snapshots(self) -> tuple[str, ...]:
+        """The full names."""
+        return tuple(f"{dataset}@{self.name}" for dataset in self.datasets)
 
 
 def plan_snapshots(
-    datasets: Sequence[Dataset], policies: Mapping[str, Policy], periods: Sequence[Period], zone: tzinfo, now: datetime
+    datasets: Sequence[Dataset], schedule: Schedule, now: datetime, at_once: str | None = None
 ) -> tuple[TakeSnapshot, ...]:
-    """What is due, one action for each pool and period. `policies` are by the names of datasets; who has none is left
-    out, and so is a dataset that has a snapshot of that very name."""
-    dues = {period.name: sortable(due) for period in periods if (due := last_due(period, zone, now))}
+    """What is due, one action for each pool and period; excluded datasets are left out.
+
+    `at_once`: the one period that is due now whatever the clock says, where the policy keeps any of it.
+    """
+    dues = _dues(schedule, now) if at_once is None else {at_once: sortable(now)}
     batches: dict[tuple[str, str], list[str]] = {}
     for dataset in datasets:
-        if (policy := policies.get(dataset.name)) is None:
-            continue
-        newest = newest_times(dataset, now)
-        for period in policy.periods:
+        policy, newest = schedule.policy_of(dataset.name), newest_times(dataset, now)
+        for period in policy.periods if policy else ():
             if period in dues and newest.get(period, "") < dues[period]:
                 pool = dataset.name.partition("/")[0]
                 batches.setdefault((pool, period), []).append(dataset.name)
@@ -48,6 +53,12 @@ def plan_snapshots(
         TakeSnapshot(pool, snapshot_name(now, period), period, tuple(names))
         for (pool, period), names in batches.items()
     )
+
+
+def _dues(schedule: Schedule, now: datetime) -> dict[str, str]:
+    """When each period was last due."""
+    found = ((period.name, last_due(period, schedule.zone, now)) for period in schedule.periods)
+    return {name: sortable(due) for name, due in found if due}
 
 
 def newest_times(dataset: Dataset, now: datetime) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Decides how a copy that parted from its source is brought together with it again: rolled back, or set aside.
 
-Pure. It is what `ec2zfs repair` previews, has confirmed and does; nothing else ever rolls a copy back or destroys a
-snapshot of one.
+Pure. It is what `ec2zfs repair` previews, has confirmed and does; nothing else ever rolls a copy back, or destroys a
+snapshot of one that no policy bids to prune.
 """
 
 from __future__ import annotations

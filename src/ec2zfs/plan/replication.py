@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from ec2zfs.errors import NoSpace
 from ec2zfs.model.replication import Replica, ReplicationState, target_name
+from ec2zfs.model.send_flags import SendFlags
 from ec2zfs.model.snapshot import Bookmark, Dataset, ResumeToken, Snapshot
 from ec2zfs.plan.conflicts import (
     LONGEST_NAME,
@@ -20,6 +21,7 @@ from ec2zfs.plan.conflicts import (
     KindChanged,
     NameTooLong,
     NoCommonBase,
+    SendFlagsUnknown,
     TargetModified,
     TargetOccupied,
 )
@@ -33,6 +35,7 @@ from ec2zfs.plan.replication_steps import (
     RenameCopy,
     Resume,
     Step,
+    TokenForeign,
     Transfer,
 )
 
@@ -42,11 +45,23 @@ SLACK_PART = 20
 
 
 @dataclass(frozen=True)
+class Common:
+    """The newest snapshot that both sides have: what the source has of it, and its copy.
+
+    `bookmarked`: the source has a bookmark of it, which stands in for it when it is gone.
+    """
+
+    ours: Snapshot | Bookmark
+    copy: Snapshot
+    bookmarked: bool
+
+
+@dataclass(frozen=True)
 class DatasetPlan:
     """What is to be done for one dataset.
 
     `conflict` says why nothing can be, `note` why nothing needs to be (or cannot yet). `unsent_bytes` is what the
-    source has written since its newest snapshot: no step here sends it.
+    source has written since its newest snapshot: no step here sends it. `common` is where both sides stand.
     """
 
     replica: Replica
@@ -54,11 +69,20 @@ class DatasetPlan:
     conflict: Conflict | None = None
     note: str = ""
     unsent_bytes: int = 0
+    common: Common | None = None
 
     @property
     def transfers(self) -> tuple[Transfer, ...]:
         """The steps that send a stream."""
         return tuple(step for step in self.steps if isinstance(step, Transfer))
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Datasets in whose snapshots an earlier run may have left holds; none as a rule."""
+
+    site: tuple[str, ...] = ()
+    receiver: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +92,7 @@ class ReplicationPlan:
     pool: str
     datasets: tuple[DatasetPlan, ...]
     available: int | None = None
+    audit: Audit = Audit()
 
     @property
     def transfers(self) -> tuple[Transfer, ...]:
@@ -93,15 +118,17 @@ def plan_replication(state: ReplicationState) -> ReplicationPlan:
     standing, waiting, plans = set(targets), set[str](), list[DatasetPlan]()
     for source in sorted(state.sources, key=lambda source: source.name):
         target = target_name(state.pool, source.name)
-        replica = Replica(source.name, target, source.kind, source.encrypted, _is_below(target, sealed), source.guid)
-        if _is_below(target, waiting):
-            plans.append(DatasetPlan(replica, note="it waits for the first copy of its parent"))
-            continue
         parents = tuple(CreateParent(name) for name in _ancestors(target) if name not in standing)
-        moved = moved_copy(source, target, targets, identities, homes)
+        waits = _is_below(target, waiting)
+        moved = "" if waits else moved_copy(source, target, targets, identities, homes)
         if moved:
             targets, identities = renamed(targets, moved, target), renamed_identities(identities, moved, target)
             standing = (standing - {name for name in standing if f"{name}/".startswith(f"{moved}/")}) | set(targets)
+        flags = chain_flags(source, targets.get(target))
+        replica = Replica(source.name, target, source.kind, flags, _is_below(target, sealed), source.guid)
+        if waits:
+            plans.append(DatasetPlan(replica, note="it waits for the first copy of its parent"))
+            continue
         plan = plan_dataset(replica, source, targets.get(target), parents)
         plan = _following(plan, moved, parents) if moved else plan
         plans.append(plan)
@@ -110,7 +137,7 @@ def plan_replication(state: ReplicationState) -> ReplicationPlan:
             standing.add(target)
         elif target not in standing:
             waiting.add(target)
-    return ReplicationPlan(state.pool, tuple(plans), state.available)
+    return ReplicationPlan(state.pool, tuple(plans), state.available, _audit(state))
 
 
 def plan_dataset(
@@ -119,16 +146,18 @@ def plan_dataset(
     """Decide for one dataset; `target` is its copy so far, `parents` what must be created above it."""
     if not source.snapshots:
         return DatasetPlan(replica, note="it has no snapshot yet", unsent_bytes=source.written)
-    base = _base(source, target)
+    common = find_common(source, target)
+    base = common.ours if common else None
     pending = tuple(snap for snap in source.snapshots if base is None or snap.createtxg > base.createtxg)
     conflict = _conflict(replica, source, target, pending)
     if conflict:
-        return DatasetPlan(replica, conflict=conflict, unsent_bytes=source.written)
+        return DatasetPlan(replica, conflict=conflict, unsent_bytes=source.written, common=common)
     opening = _opening(replica, base, pending, source, target)
     sending = _sending(replica, base, pending, opening)
     steps = _marked((*opening, *sending), base, cursors(source, replica.pool), replica.pool)
     note = "" if steps else "its newest snapshot is there already"
-    return DatasetPlan(replica, (*parents, *steps) if sending else steps, note=note, unsent_bytes=source.written)
+    steps = (*parents, *steps) if sending else steps
+    return DatasetPlan(replica, steps, note=note, unsent_bytes=source.written, common=common)
 
 
 def _following(plan: DatasetPlan, moved: str, parents: tuple[CreateParent, ...]) -> DatasetPlan:
@@ -152,11 +181,18 @@ def require_space(plan: ReplicationPlan) -> None:
     )
 
 
-def token_fault(token: ResumeToken, source: Dataset, target: Dataset, pending: tuple[Snapshot, ...]) -> str:
-    """Why a broken-off stream must not be continued, or "" when it is the very stream that is to be sent next.
+def token_fault(
+    token: ResumeToken, source: Dataset, target: Dataset, pending: tuple[Snapshot, ...]
+) -> TokenForeign | None:
+    """What is wrong with a broken-off stream, or None when it is the very stream that is to be sent next.
 
     The receiver made the token, so each of its claims is held against what the source has (facts 36, 38; pain 8).
     """
+    reason = _token_reason(token, source, target, pending)
+    return TokenForeign(token, reason) if reason else None
+
+
+def _token_reason(token: ResumeToken, source: Dataset, target: Dataset, pending: tuple[Snapshot, ...]) -> str:
     newest = target.snapshots[-1].guid if target.snapshots else 0
     wanted = next((snapshot for snapshot in source.snapshots if snapshot.guid == token.to_guid), None)
     if token.foreign:
@@ -184,12 +220,34 @@ def _ancestors(target: str) -> tuple[str, ...]:
     return tuple("/".join(words[:count]) for count in range(2, len(words)))
 
 
-def _base(source: Dataset, target: Dataset | None) -> Snapshot | Bookmark | None:
-    """What the source has of the newest snapshot that both sides know; a snapshot rather than its bookmark."""
-    known: dict[int, Snapshot | Bookmark] = {bookmark.guid: bookmark for bookmark in source.bookmarks}
-    known |= {snapshot.guid: snapshot for snapshot in source.snapshots}
+def chain_flags(source: Dataset, target: Dataset | None) -> SendFlags:
+    """The flags with which the copy was begun, and with which it goes on.
+
+    One without the property was made by an earlier version, and one whose flags do not fit its encryption has inherited
+    them from a copy above: these go by encryption. What is not known at all is a conflict.
+    """
+    fitting = SendFlags.of(encrypted=source.encrypted)
+    known = [flags for flags in SendFlags if target and flags == target.send]
+    return next((flags for flags in known if (flags is SendFlags.RAW) == source.encrypted), fitting)
+
+
+def find_common(source: Dataset, target: Dataset | None) -> Common | None:
+    """The newest snapshot that both sides know; of the source a snapshot rather than its bookmark."""
+    bookmarks = {bookmark.guid: bookmark for bookmark in source.bookmarks}
+    known: dict[int, Snapshot | Bookmark] = {**bookmarks, **{snapshot.guid: snapshot for snapshot in source.snapshots}}
     theirs = reversed(target.snapshots) if target else ()
-    return next((known[snapshot.guid] for snapshot in theirs if snapshot.guid in known), None)
+    copy = next((snapshot for snapshot in theirs if snapshot.guid in known), None)
+    return Common(known[copy.guid], copy, copy.guid in bookmarks) if copy else None
+
+
+def _audit(state: ReplicationState) -> Audit:
+    """Where to look for holds, if ZFS remembers that there may be any."""
+    site = any(state.pool in source.held_for for source in state.sources)
+    receiver = any(target.name == state.pool and state.pool in target.held_for for target in state.targets)
+    return Audit(
+        tuple(source.name for source in state.sources) if site else (),
+        tuple(target.name for target in state.targets) if receiver else (),
+    )
 
 
 def _conflict(
@@ -202,6 +260,8 @@ def _conflict(
         return None
     if target.kind is not source.kind:
         return KindChanged(replica)
+    if target.send and target.send not in {*SendFlags}:
+        return SendFlagsUnknown(replica, target.send)
     if not target.snapshots:
         return None if target.partial else TargetOccupied(replica)
     if target.encrypted is not source.encrypted:
@@ -210,12 +270,12 @@ def _conflict(
 
 
 def _parted(replica: Replica, source: Dataset, target: Dataset, pending: tuple[Snapshot, ...]) -> Conflict | None:
-    base = _base(source, target)
-    if base is None:
+    common = find_common(source, target)
+    if common is None:
         return NoCommonBase(replica, source.snapshots, target.snapshots)
-    place = next(index for index, snapshot in enumerate(target.snapshots) if snapshot.guid == base.guid)
+    place = target.snapshots.index(common.copy)
     if target.snapshots[place + 1 :]:
-        return Diverged(replica, base, pending, target.snapshots[place + 1 :])
+        return Diverged(replica, common.ours, pending, target.snapshots[place + 1 :])
     return TargetModified(replica, target.snapshots[-1], target.written) if target.written else None
 
 
@@ -230,7 +290,7 @@ def _opening(
         return ()
     fault = token_fault(target.partial, source, target, pending)
     if fault:
-        return (DropPartial(target.name, target.partial, fault),)
+        return (DropPartial(target.name, fault),)
     return (Resume(replica, base, pending[0], target.partial),)
 
 

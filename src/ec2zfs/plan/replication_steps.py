@@ -33,15 +33,25 @@ class RenameCopy:
 
 
 @dataclass(frozen=True)
-class DropPartial:
-    """Drop what a broken-off receive left, because it cannot be continued. Complete snapshots are not touched."""
+class TokenForeign:
+    """A resume token that is not that of the very stream that is to be sent next, and why (peers, pain 8)."""
 
-    target: str
     token: ResumeToken
     reason: str
 
     def __str__(self) -> str:
-        return f"drop the partly received stream in {self.target}: {self.reason}"
+        return self.reason
+
+
+@dataclass(frozen=True)
+class DropPartial:
+    """Drop what a broken-off receive left, because it cannot be continued. Complete snapshots are not touched."""
+
+    target: str
+    fault: TokenForeign
+
+    def __str__(self) -> str:
+        return f"drop the partly received stream in {self.target}: {self.fault}"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""Only one run at a time per pool. The kernel holds the lock (flock), so a dead process cannot.
+"""Only one run at a time per pool, and one command at a time on the site's snapshots. The kernel holds each lock
+(flock), so a dead process cannot.
 
 The file is never deleted (two could then hold two files), and what is written in it only tells people who holds it.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,7 +24,23 @@ def run_lock(state: Path, pool: str) -> Iterator[None]:
     Raises `AlreadyRunning` at once when another process holds it, naming its pid and since when; `ConfigurationError`
     when the directory cannot be written. Two machines do not see each other's locks.
     """
-    path = state / f"{pool}.lock"
+    with _held(state, f"{pool}.lock", f"Another run of pool {pool} is under way", patience=0.0):
+        yield
+
+
+@contextmanager
+def site_lock(state: Path, patience: float = 120.0) -> Iterator[None]:
+    """Hold the lock of the site's snapshots for a `with` block: taking and pruning are short, so it is waited for.
+
+    Raises as `run_lock` does, `AlreadyRunning` when so many seconds have passed.
+    """
+    with _held(state, "site.lock", "Another command works on the site's snapshots", patience):
+        yield
+
+
+@contextmanager
+def _held(state: Path, name: str, taken: str, patience: float) -> Iterator[None]:
+    path = state / name
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Children must not inherit the descriptor, or an ssh master that outlives us would hold the lock: os.open sees
@@ -33,19 +51,26 @@ def run_lock(state: Path, pool: str) -> Iterator[None]:
             f"The lock {path} cannot be made: {error.strerror}.", hint="Set paths.state to a directory of your own."
         ) from error
     try:
-        _take(descriptor, path, pool)
+        _take(descriptor, path, taken, patience)
         yield
     finally:
         os.close(descriptor)
 
 
-def _take(descriptor: int, path: Path, pool: str) -> None:
+def _take(descriptor: int, path: Path, taken: str, patience: float) -> None:
+    ends = time.monotonic() + patience
+    while not _taken(descriptor):
+        if time.monotonic() >= ends:
+            holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "a process that just began"
+            raise AlreadyRunning(f"{taken}: {holder} holds {path}.", hint="Wait until it ends, or end it.")
+        time.sleep(0.1)
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"process {os.getpid()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n".encode(), 0)
+
+
+def _taken(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "a process that just began"
-        raise AlreadyRunning(
-            f"Another run of pool {pool} is under way: {holder} holds {path}.", hint="Wait until it ends, or end it."
-        ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"process {os.getpid()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n".encode(), 0)
+        return False
+    return True

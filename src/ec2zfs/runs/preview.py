@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from ec2zfs.execute.pruning import PruningPlan
 from ec2zfs.execute.replication import preview
-from ec2zfs.model.snapshot_name import snapshot_name
+from ec2zfs.plan.due import TakeSnapshot
 from ec2zfs.plan.receiver import ReceiverAction
 from ec2zfs.plan.replication import ReplicationPlan
 from ec2zfs.plan.volumes import current
@@ -17,14 +18,16 @@ from ec2zfs.runs.upkeep import replacement_under_way, require_volumes
 
 @dataclass(frozen=True)
 class BackupPreview:
-    """The run as a list of what would happen. `replication` is judged from the site's cursors alone."""
+    """The run as a list of what would happen. `replication` is judged from the site's cursors alone, `pruning` without
+    the snapshots that are to be taken."""
 
-    snapshot: str
+    snapshots: tuple[TakeSnapshot, ...]
     receiver: tuple[ReceiverAction, ...]
     volumes: int
     volume_gib: Mapping[str, int]
     replication: ReplicationPlan
-    ending: str = "lock the pool, stop the receiver"
+    pruning: PruningPlan
+    ending: str = "lock the pool, stop the receiver, prune the site"
 
     @property
     def bytes(self) -> int:
@@ -32,16 +35,17 @@ class BackupPreview:
         return self.replication.bytes + sum(dataset.unsent_bytes for dataset in self.replication.datasets)
 
 
-def preview_backup(parts: BackupParts, now: datetime) -> BackupPreview:
+def preview_backup(parts: BackupParts, now: datetime, at_once: str | None = None) -> BackupPreview:
     """Look at both sides and say what a run would do. Raises what the run itself would raise at its beginning."""
     volumes = require_volumes(parts.upkeep)
     sizes: dict[str, int] = {}
     for volume in volumes:
         sizes[volume.type] = sizes.get(volume.type, 0) + volume.size_gib
     return BackupPreview(
-        snapshot_name(now, "daily"),
+        parts.site.due(now, at_once),
         parts.upkeep.receiver.starting(on_demand=replacement_under_way(volumes)),
         len(current(volumes)),
         sizes,
-        preview(parts.site, parts.sources, parts.upkeep.design.name),
+        preview(parts.site.host, parts.site.sources, parts.upkeep.design.name, parts.site.sent(lambda: now)),
+        parts.site.plan_pruning(now),
     )

@@ -73,8 +73,9 @@ def reconcile(
 
 
 def _found(parts: ReconciliationParts, wish: Wish, reconciler: Reconciler, journal: Journal) -> Finding:
-    state = parts.replicator(reconciler.receiver).observe(parts.sources)
-    plan = dataset_plan(plan_replication(state), wish.dataset)
+    replicator = parts.replicator(reconciler.receiver)
+    state = replicator.observe(parts.sources)
+    plan = dataset_plan(plan_replication(replicator.selection.among(state)), wish.dataset)
     if plan.conflict is None:
         return Finding(plan.replica)
     remedy = plan_remedy(plan.conflict, state, journal.now(), set_aside=wish.set_aside)

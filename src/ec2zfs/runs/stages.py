@@ -22,7 +22,7 @@ class Stage:
 
 @dataclass
 class Journal:
-    """The stages so far, and what replication did, once it came to its end.
+    """The stages so far, faults that did no harm, and what replication did, once it came to its end.
 
     `clock` counts seconds, `now` tells the time for the report.
     """
@@ -32,6 +32,7 @@ class Journal:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     stages: list[StageReport] = field(default_factory=list)
     replicated: ReplicationReport | None = None
+    warnings: list[str] = field(default_factory=list)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
@@ -54,7 +55,7 @@ class Journal:
         try:
             yield
         except BaseException as failure:
-            with _noted(failure, name):
+            with noted(failure, name):
                 self._undo(name, undo, insist=not isinstance(failure, KeyboardInterrupt))
             raise
         self._undo(name, undo, insist=True)
@@ -66,7 +67,7 @@ class Journal:
                 undo()
         except KeyboardInterrupt as interrupt:
             if insist:
-                with _noted(interrupt, name):
+                with noted(interrupt, name):
                     self._undo(name, undo, insist=False)
             raise
 
@@ -78,7 +79,7 @@ class Journal:
 
 
 @contextmanager
-def _noted(failure: BaseException, name: str) -> Iterator[None]:
+def noted(failure: BaseException, name: str) -> Iterator[None]:
     """Let what fails in the block be a note to the failure that came before it, which is the one to be raised."""
     try:
         yield

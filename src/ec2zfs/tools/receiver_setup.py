@@ -7,12 +7,12 @@ secret, since user data can be read by many (fact 20), and never upgrades a ZFS 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from importlib.resources import files
 
 from ec2zfs.errors import MissingTool, Refused
 from ec2zfs.hosts.host import Command, Host
+from ec2zfs.plan.zfs_gate import LEAST_ON_LUKS, late_enough, parse_version
 
 INSTALL_SECONDS = 1800.0
 """Debian builds ZFS's modules from source: minutes on a fast machine, longer on a small one."""
@@ -29,7 +29,6 @@ _OTHER_IMAGE = (
     f"Take a new image (receiver.image) of {FITTING}, best with ZFS in it: an archive drops what fits old kernels. "
     "The next start takes an instance of that image."
 )
-_LEAST_ZFS = ((2, 2, 8), (2, 3, 0))
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def check(host: str, facts: MachineFacts) -> None:
                 f"{host} ({facts.system}) has no {name}.",
                 hint=_OTHER_IMAGE,
             )
-    if not _safe_on_luks(facts.zfs):
+    if not late_enough(parse_version(facts.zfs), LEAST_ON_LUKS):
         raise Refused(
             f"{host} ({facts.system}) has ZFS {facts.zfs}, which can damage a pool on LUKS volumes;"
             " it must be 2.2.8 or later, or 2.3.0 or later.",
@@ -105,12 +104,3 @@ def check(host: str, facts: MachineFacts) -> None:
 
 def _script() -> str:
     return (files("ec2zfs.tools") / "receiver_setup.sh").read_text("utf-8")
-
-
-def _safe_on_luks(version: str) -> bool:
-    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
-    if not found:
-        return False
-    numbers = tuple(int(number) for number in found.groups())
-    late_enough = [least for least in _LEAST_ZFS if least[:2] == numbers[:2]]
-    return numbers >= (late_enough or [max(_LEAST_ZFS)])[0]

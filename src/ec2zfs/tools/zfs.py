@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from ec2zfs.errors import CommandFailed
 from ec2zfs.hosts.host import Command, Host
+from ec2zfs.model.send_flags import SEND
 from ec2zfs.model.snapshot import Bookmark, Dataset, DatasetKind, ResumeToken, Snapshot
 from ec2zfs.plan.replication_steps import Mark
 from ec2zfs.tools.zfs_scripts import zfs_script
@@ -19,7 +20,7 @@ from ec2zfs.tools.zfs_scripts import zfs_script
 LISTING_LIMIT = 900.0
 """Seconds that a listing may take: 17,000 snapshots a second and more are usual (peers, section 5)."""
 
-DATASET_COLUMNS = "name,type,guid,encryption,written,receive_resume_token"
+DATASET_COLUMNS = "name,type,guid,encryption,written,receive_resume_token,ec2zfs:holds," + SEND
 HISTORY_COLUMNS = "name,guid,createtxg"
 """Only what ZFS lists by its fast path, without opening each snapshot (fact 49)."""
 
@@ -52,6 +53,11 @@ class Zfs:
             raise
         return found[0] if found else None
 
+    def modules_version(self) -> str:
+        """The version of the kernel modules, as in `zfs-kmod-2.3.2-2~bpo12+2`; "" when `zfs version` does not tell."""
+        told = (line.partition("zfs-kmod-") for line in self._list("version"))
+        return next((version for before, found, version in told if found and not before), "")
+
     def names(self) -> tuple[str, ...]:
         """The names of all datasets on the host."""
         return tuple(self._list("list", "-H", "-t", "filesystem,volume", "-o", "name"))
@@ -75,10 +81,10 @@ class Zfs:
         """The text of the token that the dataset holds now, or ""."""
         return _told(self._list("get", "-Hp", "-o", "value", "receive_resume_token", name)[0])
 
-    def snapshot(self, names: Iterable[str], properties: dict[str, str], *, recursive: bool) -> None:
-        """Take snapshots of one pool, all in one transaction group; the children's too when `recursive`."""
+    def snapshot(self, names: Iterable[str], properties: dict[str, str]) -> None:
+        """Take snapshots of one pool, all in one transaction group or none."""
         options = [word for name, value in properties.items() for word in ("-o", f"{name}={value}")]
-        self._change("snapshot", *(("-r",) if recursive else ()), *options, *names)
+        self.host.run(zfs_script("zfs_snapshot.sh", *options, stdin=names))
 
     def create_parent(self, name: str) -> None:
         """Create a file system that is never mounted and read-only, to stand above copies."""
@@ -103,7 +109,8 @@ class Zfs:
 
 def parse_datasets(lines: Iterable[str]) -> tuple[Dataset, ...]:
     """Datasets without their history, from lines of `DATASET_COLUMNS`; a token stays undecoded."""
-    return tuple(_dataset(*line.split("\t")) for line in lines)
+    columns = DATASET_COLUMNS.split(",")
+    return tuple(_dataset(dict(zip(columns, line.split("\t"), strict=True))) for line in lines)
 
 
 def with_history(datasets: Iterable[Dataset], lines: Iterable[str]) -> tuple[Dataset, ...]:
@@ -140,14 +147,17 @@ def _listing(types: str, columns: str, options: Sequence[str]) -> tuple[str, ...
     return ("list", "-Hp", "-t", types, "-o", columns, *options)
 
 
-def _dataset(name: str, kind: str, guid: str, encryption: str, written: str, token: str) -> Dataset:
+def _dataset(row: dict[str, str]) -> Dataset:
+    token = _told(row["receive_resume_token"])
     return Dataset(
-        name,
-        int(guid),
-        encrypted=encryption not in ("off", "-"),
-        kind=DatasetKind(kind),
-        written=int(written) if written.isdecimal() else 0,
-        partial=ResumeToken(_told(token)) if _told(token) else None,
+        row["name"],
+        int(row["guid"]),
+        encrypted=row["encryption"] not in ("off", "-"),
+        kind=DatasetKind(row["type"]),
+        written=int(row["written"]) if row["written"].isdecimal() else 0,
+        partial=ResumeToken(token) if token else None,
+        held_for=tuple(filter(None, _told(row["ec2zfs:holds"]).split(","))),
+        send=_told(row[SEND]),
     )
 
 

@@ -1,4 +1,4 @@
-"""The `zfs` commands that take something away from a copy or rename it, and what must be known before: holds, bytes.
+"""The `zfs` commands that take something away from a copy or rename it, and what must be known before: the bytes.
 
 Used by the verb `repair` alone, but for `rename`. Snapshots are destroyed by name, never by a range, and never
 with `-r` or `-R`: what has clones or holds is refused by ZFS itself (fact 48).
@@ -7,7 +7,6 @@ with `-r` or `-R`: what has clones or holds is refused by ZFS itself (fact 48).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from ec2zfs.hosts.host import Command, Host
 from ec2zfs.model.snapshot import Snapshot
@@ -17,41 +16,13 @@ AT_ONCE = 300
 """Snapshots in one command: a word of an argv holds 128 KiB, and one change to the pool should stay a short one."""
 
 
-@dataclass(frozen=True)
-class Hold:
-    """A hold on a snapshot, which keeps it from being destroyed."""
-
-    snapshot: str
-    tag: str
-
-    @property
-    def ours(self) -> bool:
-        """Whether it was made for replication into this very pool."""
-        return self.tag == f"ec2zfs:{self.snapshot.partition('@')[0].partition('/')[0]}"
-
-
-def holds(host: Host, snapshots: Sequence[Snapshot]) -> tuple[Hold, ...]:
-    """The holds on the snapshots."""
-    lines = [
-        line
-        for part in _parts(snapshots)
-        for line in host.run(Command.of("zfs", "holds", "-Hp", *map(str, part), timeout=LISTING_LIMIT)).lines()
-    ]
-    return tuple(Hold(*line.split("\t")[:2]) for line in lines)
-
-
-def release(host: Host, hold: Hold) -> None:
-    """Take a hold away."""
-    host.run(Command.of("zfs", "release", hold.tag, hold.snapshot))
-
-
 def reclaimed(host: Host, snapshots: Sequence[Snapshot]) -> int | None:
     """Bytes that are freed when they are destroyed together; None where ZFS cannot tell, or there are too many."""
     if not snapshots:
         return 0
     if len(snapshots) > AT_ONCE:
         return None
-    words = ("zfs", "destroy", "-nvp", _together(snapshots))
+    words = ("zfs", "destroy", "-vp", "-n", _together(snapshots))
     told = host.run(Command(words, timeout=LISTING_LIMIT, accept=frozenset({0, 1}))).lines()
     return next((int(line.split("\t")[1]) for line in told if line.startswith("reclaim\t")), None)
 

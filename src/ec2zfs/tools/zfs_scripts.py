@@ -4,15 +4,20 @@ argv and the arguments as words. Nothing is ever pasted into a script's text.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
 from ec2zfs.hosts.host import Command
 
 
-def zfs_script(name: str, *arguments: str) -> Command:
-    """The command that runs a script of this folder (`zfs_mark.sh`) with the arguments as `$1`, `$2`, …"""
-    return Command(("sh", "-c", _text(name), name, *arguments))
+def zfs_script(name: str, *arguments: str, stdin: Iterable[str] = (), timeout: float = 300.0) -> Command:
+    """The command that runs a script of this folder (`zfs_mark.sh`) with the arguments as `$1`, `$2`, …
+
+    `stdin` are the lines that it reads, `timeout` is in seconds.
+    """
+    lines = "".join(f"{line}\n" for line in stdin).encode("utf-8", "surrogateescape")
+    return Command(("sh", "-c", _text(name), name, *arguments), lines or None, timeout)
 
 
 @cache

@@ -1,6 +1,6 @@
 """`zfs send` and `zfs receive`: their argv, the size that a stream will have, what a resume token holds, and what their
-failures mean. Never `receive -F` (peers, pain 3); flags are always `-L -e -c`, or `-w` for a natively encrypted source
-(facts 38, 46).
+failures mean. Never `receive -F` (peers, pain 3); the flags are those with which the copy was begun (facts 38, 46), and
+its first stream writes them into it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import replace
 from ec2zfs.errors import CommandFailed, Ec2zfsError, NoSpace, ReplicationConflict
 from ec2zfs.hosts.host import Command, Host
 from ec2zfs.model.replication import Replica
+from ec2zfs.model.send_flags import SEND
 from ec2zfs.model.snapshot import DatasetKind, ResumeToken
 from ec2zfs.plan.replication_steps import Full, Incremental, Resume, Transfer
 from ec2zfs.tools.zfs_identity import IDENTITY
@@ -50,6 +51,8 @@ def receive_command(transfer: Transfer) -> Command:
     """The command that takes the stream in and keeps what it got when it breaks off (`-s`), never mounting (`-u`)."""
     replica = transfer.replica
     options = VOLUME_OPTIONS if replica.kind is DatasetKind.VOLUME else FILESYSTEM_OPTIONS
+    if transfer.base is None:
+        options += ("-o", f"{SEND}={replica.flags}")
     if isinstance(transfer, Full) and replica.below_raw and not replica.raw:
         options += ("-o", "encryption=off")
     if transfer.base is None and replica.identity:
@@ -61,9 +64,8 @@ def sizes(host: Host, transfers: Sequence[Transfer]) -> tuple[int | None, ...]:
     """The estimated bytes of each stream, by one execution for all (fact 45); None where `zfs send -nP` failed."""
     if not transfers:
         return ()
-    lines = "".join("\t".join(_send_words(transfer)) + "\n" for transfer in transfers)
-    command = replace(zfs_script("zfs_sizes.sh"), stdin=lines.encode(), timeout=ESTIMATE_LIMIT)
-    return parse_sizes(host.run(command).lines())
+    lines = ("\t".join(_send_words(transfer)) for transfer in transfers)
+    return parse_sizes(host.run(zfs_script("zfs_sizes.sh", stdin=lines, timeout=ESTIMATE_LIMIT)).lines())
 
 
 def parse_sizes(lines: Iterable[str]) -> tuple[int | None, ...]:
@@ -91,10 +93,9 @@ def parse_token(text: str, lines: Iterable[str]) -> ResumeToken:
     for line in lines:
         if match := re.fullmatch(r"\s*(\w+)(?:\s*[:=]\s*(.*?))?\s*", line):
             found[match[1]] = (match[2] or "").strip("'")
-    strange = sorted(found.keys() - TOKEN_KEYS)
-    if strange or "toguid" not in found:
-        reason = f"its token holds {', '.join(strange)}, which no stream of ours has" if strange else ""
-        return ResumeToken(text, foreign=reason or "its token cannot be decoded")
+    foreign = _foreign(frozenset(found))
+    if foreign:
+        return ResumeToken(text, foreign=foreign)
     return ResumeToken(
         text,
         to_guid=int(found["toguid"], 0),
@@ -102,6 +103,24 @@ def parse_token(text: str, lines: Iterable[str]) -> ResumeToken:
         from_guid=int(found.get("fromguid", "0"), 0),
         raw="rawok" in found,
     )
+
+
+def _foreign(names: frozenset[str]) -> str:
+    """What a token holds or lacks that no stream of ours does, or "".
+
+    `-c` and `-w` are in every token. `largeblockok` and `embedok` are there only where ZFS had such blocks to send, so
+    only what must not be there can be judged; that large blocks stay large, ZFS 2.0 itself demands of each increment.
+    """
+    strange = sorted(names - TOKEN_KEYS)
+    if strange:
+        return f"its token holds {', '.join(strange)}, which no stream of ours has"
+    if "toguid" not in names:
+        return "its token cannot be decoded"
+    if "compressok" not in names:
+        return "its token lacks compressok, which every stream of ours has"
+    if {"rawok", "embedok"} <= names:
+        return "its token is raw with embedok, and an encrypted dataset has no embedded blocks"
+    return ""
 
 
 def busy(error: CommandFailed) -> bool:
@@ -131,7 +150,7 @@ def meaning(error: CommandFailed, replica: Replica) -> Ec2zfsError:
 def _send_words(transfer: Transfer) -> tuple[str, ...]:
     if isinstance(transfer, Resume):
         return ("-t", transfer.token.text)
-    flags = ("-w",) if transfer.replica.raw else ("-L", "-e", "-c")
+    flags = transfer.replica.flags.words
     if isinstance(transfer, Incremental):
         return (*flags, "-i", str(transfer.base), str(transfer.to))
     return (*flags, str(transfer.to))

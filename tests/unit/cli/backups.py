@@ -88,11 +88,16 @@ class Backup:
         """The same as a person does it."""
         controller = Controller(self.day, cut or self.cut)
         parts = controller.parts()
-        for name, part in (("site", parts.site), ("receiver", parts.upkeep.receiver), ("fleet", parts.upkeep.fleet)):
+        for name, part in (
+            ("site", parts.site.host),
+            ("receiver", parts.upkeep.receiver),
+            ("fleet", parts.upkeep.fleet),
+        ):
             self.monkeypatch.setattr(Session, name, part)
         self.monkeypatch.setattr(Session, "attached_volumes", lambda _session, **_given: parts.upkeep.attach())
         self.monkeypatch.setattr(Session, "seat", lambda _session: parts.upkeep.seat())
         self.monkeypatch.setattr(Session, "configured_type", lambda _session: parts.upkeep.instance_type())
+        self.monkeypatch.setattr(Session, "schedule", self.day.schedule)
         self.monkeypatch.setattr(Session, "replicator", lambda _session, host: parts.replicator(host))
         status = main(["--config", str(self.file), self.verb, *words])
         self.printed = self.capsys.readouterr()

@@ -115,7 +115,8 @@ def relayed(port: int, request: bytes) -> bytes:
         subprocess.Popen([sys.executable, "-I", "-S", str(RELAY), str(port)], stdin=its.fileno(), stdout=its.fileno()),
     ):
         its.close()
-        ours.sendall(request)
+        with suppress(BrokenPipeError):  # the relay may have left already
+            ours.sendall(request)
         ours.settimeout(20)
         answer = b""
         with suppress(ConnectionResetError):  # how the end looks when the relay left the request unread

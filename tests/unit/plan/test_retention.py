@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ec2zfs.model.period import STANDARD, Period
-from ec2zfs.model.policy import Keep, Policy, Tier
+from ec2zfs.model.policy import Keep, PolicyRule, Schedule, Tier
 from ec2zfs.model.snapshot import Dataset, Snapshot
 from ec2zfs.model.snapshot_name import snapshot_name, snapshot_parts
 from ec2zfs.plan.calendar import due_on
@@ -139,12 +139,12 @@ def test_a_year_by_the_clock_gives_exactly_the_expected_snapshots() -> None:
         "biannual": Keep(3),
         "annual": Keep(2),
     }
-    policies = {DATASET: Policy({Tier.SITE: keeps})}
+    schedule = Schedule(BERLIN, rules=(PolicyRule((DATASET,), {Tier.SITE: keeps, Tier.STAGING: {}, Tier.CLOUD: {}}),))
     begin = datetime(2025, 12, 31, 23, 0, tzinfo=UTC) + LATE
     hours, held = 366 * 24, Dataset(DATASET, 1, encrypted=False)
     for hour in range(hours):
         now = begin + timedelta(hours=hour)
-        held = _run(held, policies, now, hour)
+        held = _run(held, schedule, now, hour)
     expected = {name: _last_dues(period, keeps[name].count, now) for name, period in _STANDARD.items()}
     found = {name: [_when(each) for each in held.snapshots if period_of(each) == name] for name in keeps}
     assert found == expected
@@ -153,12 +153,13 @@ def test_a_year_by_the_clock_gives_exactly_the_expected_snapshots() -> None:
 _STANDARD = {period.name: period for period in STANDARD}
 
 
-def _run(held: Dataset, policies: dict[str, Policy], now: datetime, hour: int) -> Dataset:
+def _run(held: Dataset, schedule: Schedule, now: datetime, hour: int) -> Dataset:
     taken = [
-        snapshot(action.name, hour * 10 + number)
-        for number, action in enumerate(plan_snapshots([held], policies, STANDARD, BERLIN, now))
+        snapshot(action.name, hour * 10 + number) for number, action in enumerate(plan_snapshots([held], schedule, now))
     ]
-    verdicts = judge((*held.snapshots, *taken), policies[DATASET].of(Tier.SITE), {}, now)
+    policy = schedule.policy_of(DATASET)
+    assert policy
+    verdicts = judge((*held.snapshots, *taken), policy.of(Tier.SITE), {}, now)
     return Dataset(DATASET, 1, encrypted=False, snapshots=tuple(each.snapshot for each in verdicts if each.kept))
 
 

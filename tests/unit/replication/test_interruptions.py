@@ -5,6 +5,7 @@ First every moment of one rich day, one by one; then random histories with death
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 
@@ -12,10 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes.fuse import Fuse, Killed
+from tests.fakes.zfs_pool import ZfsSays
 from tests.unit.replication.world import World
 
 from ec2zfs.errors import HostError, NoSpace, ReplicationConflict
 from ec2zfs.execute.replication_report import ReplicationReport
+from ec2zfs.model.snapshot import Snapshot
+from ec2zfs.model.source import Source
 
 NAMES = ("tank", "tank/a", "tank/a/deep", "tank/b", "tank/b/open")
 
@@ -66,8 +70,37 @@ def test_dying_at_any_moment_changes_nothing_in_the_end() -> None:
         world.listen()
         world.replicate().raise_for_errors()
         assert settled(world) == settled(straight), counting.calls[moment - 1]
+        assert (world.held(), world.noted()) == ({}, {}), counting.calls[moment - 1]
         assert all(kept(before.get(name, []), copy) for name, copy in world.copies().items())
         assert world.replicate().steps == 0
+
+
+def test_what_is_being_sent_can_be_destroyed_at_no_moment() -> None:
+    world = rich_day()
+    replicator = world.replicator()
+    plan = replicator.plan(replicator.observe([Source("tank")]))
+    tried = list[str]()
+
+    def meanwhile(event: str) -> None:
+        if not event.startswith("stream:"):
+            return
+        done = world.copies()
+        for step in plan.transfers:
+            ends = [step.to] if step.base is None else [step.base, step.to]
+            for snapshot in ends:
+                if step.to.name in done.get(step.to.dataset, ()) or not isinstance(snapshot, Snapshot):
+                    continue
+                tried.append(str(snapshot))
+                with pytest.raises(ZfsSays, match="it's being held"):
+                    world.site.zfs.destroy_snapshot(str(snapshot))
+                if step is plan.datasets[0].transfers[0] and step.base is not None:
+                    with pytest.raises(ZfsSays, match="it's being held"):
+                        world.receiver.zfs.destroy_snapshot(f"cloud/{step.base}")
+
+    world.listen(meanwhile)
+    replicator.run(plan).raise_for_errors()
+    assert {"tank@two", "tank@three", "tank@four", "tank/a@three", "tank/b@one"} <= {*tried}
+    assert (world.held(), world.noted()) == ({}, {})
 
 
 def kept(before: list[str], after: list[str]) -> bool:
@@ -90,6 +123,7 @@ events = st.lists(
         st.builds(Event, st.just("snapshot"), datasets, st.integers(1, 900)),
         st.builds(Event, st.just("destroy"), datasets, st.integers(0, 5)),
         st.builds(Event, st.just("forget"), datasets),
+        st.builds(Event, st.just("let go"), datasets),
         st.builds(Event, st.just("meddle"), datasets, st.integers(0, 3)),
         st.builds(Event, st.just("run"), number=st.integers(0, 70)),
         st.builds(Event, st.just("lose line"), number=st.integers(1, 4)),
@@ -110,7 +144,10 @@ def happen(world: World, event: Event, names: count[int]) -> None:
         world.site.zfs.snapshot(event.dataset, f"s{next(names)}", event.number)
     elif event.what == "destroy" and held and held.snapshots:
         victim = held.snapshots[event.number % len(held.snapshots)]
-        world.site.zfs.destroy_snapshot(f"{event.dataset}@{victim.name}")
+        with suppress(ZfsSays):
+            world.site.zfs.destroy_snapshot(f"{event.dataset}@{victim.name}")
+    elif event.what == "let go" and held:
+        held.holds.clear()
     elif event.what == "forget" and held:
         held.bookmarks.clear()
     elif event.what == "meddle" and copy and copy.snapshots and event.number == 0:
@@ -160,6 +197,9 @@ def test_any_history_ends_with_equal_copies_or_a_named_conflict(history: list[Ev
     again = attempt(world, 0)
     assert again
     assert again.steps == 0
+    stuck = {name for each in again.errors for name in (each.replica.source, each.replica.target)}
+    assert {name.partition("@")[0] for name in world.held()} <= stuck
+    assert bool(world.noted()) == bool(world.held())
 
 
 def equal_after_first(world: World, source: str) -> bool:

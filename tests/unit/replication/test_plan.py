@@ -8,11 +8,22 @@ import pytest
 
 from ec2zfs.errors import NoSpace
 from ec2zfs.model.replication import Replica, ReplicationState
+from ec2zfs.model.send_flags import SendFlags
 from ec2zfs.model.snapshot import Bookmark, Dataset, DatasetKind, ResumeToken, Snapshot
 from ec2zfs.plan.conflicts import Diverged, conflict_error
 from ec2zfs.plan.cursors import cursor_name, expected_state
 from ec2zfs.plan.replication import SLACK_BYTES, DatasetPlan, plan_dataset, plan_replication, require_space
-from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Full, Incremental, Mark, RenameCopy, Resume, Step
+from ec2zfs.plan.replication_steps import (
+    CreateParent,
+    DropPartial,
+    Full,
+    Incremental,
+    Mark,
+    RenameCopy,
+    Resume,
+    Step,
+    TokenForeign,
+)
 
 GUIDS = {name: number for number, name in enumerate("abcdexyz", start=0x100)}
 
@@ -51,7 +62,7 @@ def short(step: Step) -> str:
 
 
 def plan_for(source: Dataset, target: Dataset | None) -> DatasetPlan:
-    replica = Replica(source.name, f"cloud/{source.name}", source.kind, source.encrypted)
+    replica = Replica(source.name, f"cloud/{source.name}", source.kind, SendFlags.of(encrypted=source.encrypted))
     return plan_dataset(replica, source, target)
 
 
@@ -110,6 +121,8 @@ def test_histories_that_went_separate_ways(source: str, target: str, conflict: s
         ({}, {"encrypted": True}, "EncryptionChanged"),
         ({"encrypted": True}, {}, "EncryptionChanged"),
         ({}, {"kind": DatasetKind.VOLUME}, "KindChanged"),
+        ({}, {"send": "-L -e -c --more"}, "SendFlagsUnknown"),
+        ({}, {"send": "-c"}, "SendFlagsUnknown"),
         ({"name": "tank/" + "x" * 245}, {}, "NameTooLong"),
     ],
 )
@@ -154,6 +167,14 @@ def test_a_resume_token_is_believed_only_for_the_very_next_stream(
     source: str, target: str, partial: ResumeToken, expected: str
 ) -> None:
     assert steps(dataset("tank/home", source), dataset("cloud/tank/home", target, partial=partial)) == expected
+
+
+def test_a_token_that_is_not_believed_is_told_with_its_reason() -> None:
+    partial = token("b", "a", to_name="tank/other@b")
+    plan = plan_for(dataset("tank/home", "a b"), dataset("cloud/tank/home", "a", partial=partial))
+    drop = next(step for step in plan.steps if isinstance(step, DropPartial))
+    assert drop.fault == TokenForeign(partial, "it names tank/other@b, which is now tank/home@b")
+    assert str(drop) == f"drop the partly received stream in cloud/tank/home: {drop.fault.reason}"
 
 
 def test_an_encrypted_source_resumes_raw_streams_only() -> None:
@@ -253,6 +274,25 @@ def test_the_cursors_alone_tell_what_the_pool_should_have() -> None:
     plan = plan_replication(expected_state("cloud", (fresh, known)))
     assert [short(step) for step in plan.transfers] == ["full a", "a>b"]
     assert plan.available is None
+
+
+@pytest.mark.parametrize(
+    ("encrypted", "told", "flags"),
+    [
+        (False, "", "-L -e -c"),
+        (False, "-L -e -c", "-L -e -c"),
+        (True, "", "-w"),
+        (True, "-w", "-w"),
+        (False, "-w", "-L -e -c"),
+        (True, "-L -e -c", "-w"),
+    ],
+    ids=["earlier version", "told", "sealed, earlier", "sealed, told", "inherited", "sealed, inherited"],
+)
+def test_a_copy_goes_on_with_the_flags_with_which_it_was_begun(encrypted: bool, told: str, flags: str) -> None:
+    source = dataset("tank", "a b", encrypted=encrypted)
+    targets = (dataset("cloud", ""), dataset("cloud/tank", "a", encrypted=encrypted, send=told))
+    (plan,) = plan_replication(ReplicationState("cloud", (source,), targets)).datasets
+    assert (plan.conflict, plan.replica.flags) == (None, flags)
 
 
 def test_what_is_plain_below_a_sealed_dataset_is_known() -> None:

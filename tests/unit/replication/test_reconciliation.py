@@ -134,10 +134,10 @@ def world_with(accident: Callable[[World], None]) -> World:
     world.receiver.may_repair = True
     world.site.zfs.create("tank/home")
     for name in ("one", "two"):
-        world.site.zfs.take([f"tank@{name}"], {"a:b": "c"}, recursive=True)
+        world.take(f"{name}")
     world.replicate().raise_for_errors()
     accident(world)
-    world.site.zfs.take(["tank@three"], {"a:b": "c"}, recursive=True)
+    world.take("three")
     world.replicate()
     assert world.copies()["tank"][-1] != "three"
     return world

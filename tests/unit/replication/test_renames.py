@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import timedelta
 from itertools import count
 
 import pytest
@@ -11,7 +12,13 @@ from hypothesis import strategies as st
 from tests.fakes.fuse import Fuse, Killed
 from tests.fakes.zfs_changes import rename
 from tests.fakes.zfs_pool import ZfsSays
-from tests.unit.replication.world import World
+from tests.unit.replication.world import NOW, TANK, World
+
+from ec2zfs.errors import CommandFailed
+from ec2zfs.execute.hold_listing import list_holds
+from ec2zfs.model.policy import Keep
+from ec2zfs.model.snapshot_name import snapshot_name
+from ec2zfs.plan.selection import Selection
 
 NAMES = ("tank", "tank/a", "tank/a/deep", "tank/b")
 
@@ -20,7 +27,7 @@ def world_of_copies() -> World:
     world = World()
     for name in NAMES[1:]:
         world.site.zfs.create(name)
-    world.site.zfs.take(["tank@one"], {"a:b": "c"}, recursive=True)
+    world.take("one")
     world.replicate().raise_for_errors()
     world.sent()
     return world
@@ -42,17 +49,18 @@ def at_site(world: World) -> dict[str, list[int]]:
 def test_a_copy_follows_its_source_with_all_below_it(new: str) -> None:
     world = world_of_copies()
     rename(world.site.zfs, ["tank/a", new])
-    world.site.zfs.take(["tank@two"], {"a:b": "c"}, recursive=True)
+    world.take("two")
     world.replicate().raise_for_errors()
     assert guids(world) == at_site(world)
     assert all(line.startswith("-i ") for line in world.sent())
+    assert (world.held(), world.noted()) == ({}, {})
 
 
 def test_below_a_new_parent_it_follows_when_that_is_there() -> None:
     world = world_of_copies()
     world.site.zfs.create("tank/new")
     rename(world.site.zfs, ["tank/a", "tank/new/a"])
-    world.site.zfs.take(["tank@two"], {"a:b": "c"}, recursive=True)
+    world.take("two")
     world.replicate().raise_for_errors()
     assert guids(world) == at_site(world)
     assert [line for line in world.sent() if not line.startswith("-i ")] == ["tank/new@two"]
@@ -61,7 +69,7 @@ def test_below_a_new_parent_it_follows_when_that_is_there() -> None:
 def test_killed_at_any_event_it_ends_the_same() -> None:
     before = world_of_copies()
     rename(before.site.zfs, ["tank/a", "tank/c"])
-    before.site.zfs.take(["tank@two"], {"a:b": "c"}, recursive=True)
+    before.take("two")
     straight, counting = copy.deepcopy(before), Fuse()
     straight.listen(counting.step)
     straight.replicate().raise_for_errors()
@@ -73,7 +81,77 @@ def test_killed_at_any_event_it_ends_the_same() -> None:
         world.listen()
         world.replicate().raise_for_errors()
         assert guids(world) == at_site(world), counting.calls[moment - 1]
+        assert (world.held(), world.noted()) == ({}, {}), counting.calls[moment - 1]
         assert all(line.startswith(("-i ", "-t ")) for line in world.sent())
+
+
+def test_holds_go_with_the_copy_and_with_those_below_it() -> None:
+    world = world_of_copies()
+    rename(world.site.zfs, ["tank/a", "tank/c"])
+    world.take("two")
+    held = list[set[str]]()
+
+    def look(event: str) -> None:
+        if event == "stream: half way":
+            held.append(set(world.held()))
+
+    world.listen(look)
+    world.replicate().raise_for_errors()
+    followed = {"cloud/tank/c@one", "cloud/tank/c/deep@one"}
+    assert [names & followed for names in held[-2:]] == [followed, followed]
+    assert (world.held(), world.noted()) == ({}, {})
+
+
+def test_what_a_killed_run_held_is_known_and_released_after_the_copy_was_renamed() -> None:
+    world = world_of_copies()
+    world.take("two")
+    world.transport.hook = Fuse(2).step
+    with pytest.raises(Killed):
+        world.replicate()
+    assert "cloud/tank/a/deep@one" in world.held()
+    world.listen()
+    rename(world.site.zfs, ["tank/a", "tank/c"])
+    listed = {each.hold.snapshot: each.needed for each in list_holds(world.site, TANK, "cloud", world.receiver)}
+    assert (listed["cloud/tank/a@one"], listed["cloud/tank/a/deep@one"]) == (True, True)
+    world.replicate().raise_for_errors()
+    assert guids(world) == at_site(world)
+    assert (world.held(), world.noted()) == ({}, {})
+
+
+def test_a_copy_that_cannot_be_renamed_now_is_told_and_only_its_base_stays_held() -> None:
+    world = world_of_copies()
+    rename(world.site.zfs, ["tank/a", "tank/c"])
+    world.take("two")
+
+    def refuse(event: str) -> None:
+        if "before zfs rename" in event:
+            raise CommandFailed("receiver", ("zfs", "rename"), 1, "cannot rename 'cloud/tank/a': dataset is busy")
+
+    world.receiver.hook = refuse
+    report = world.replicate()
+    assert [each.replica.source for each in report.datasets if each.error] == ["tank/c"]
+    assert [name for name in world.held() if name.startswith("cloud/")] == ["cloud/tank/a@one"]
+    world.listen()
+    world.replicate().raise_for_errors()
+    assert guids(world) == at_site(world)
+    assert (world.held(), world.noted()) == ({}, {})
+
+
+def test_the_base_of_a_renamed_source_is_known_though_it_would_not_be_kept_any_more() -> None:
+    keeps: dict[str, Keep] = {"daily": Keep(1)}
+    world = World(selection=Selection(lambda _name: keeps, lambda: NOW))
+    world.site.zfs.create("tank/a")
+    for day in (3, 2, 1):
+        world.take(snapshot_name(NOW - timedelta(days=day), "daily"))
+        if day > 1:
+            world.replicate().raise_for_errors()
+    old = world.site.zfs.find("tank/a")
+    old.bookmarks.clear()
+    rename(world.site.zfs, ["tank/a", "tank/c"])
+    plan = world.replicator().plan(world.replicator().observe(TANK))
+    told = [str(step) for each in plan.datasets if each.replica.source == "tank/c" for step in each.transfers]
+    newest, base = old.snapshots[-1].name, old.snapshots[-2].name
+    assert told == [f"send tank/c@{newest} since @{base}"]
 
 
 def test_a_copy_that_was_set_aside_does_not_come_back() -> None:
@@ -110,8 +188,9 @@ def test_after_any_renames_to_new_names_only_increments_are_sent(history: list[t
         except ZfsSays:
             continue
         if runs:
-            world.site.zfs.take([f"tank@s{next(numbers)}"], {"a:b": "c"}, recursive=True)
+            world.take(f"s{next(numbers)}")
             world.replicate().raise_for_errors()
     world.replicate().raise_for_errors()
     assert guids(world) == at_site(world)
     assert all(line.startswith("-i ") for line in world.sent())
+    assert (world.held(), world.noted()) == ({}, {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.fakes.fuse import Killed
 from tests.fakes.zfs_world import ZfsHost
-from tests.unit.replication.world import TANK, World
+from tests.unit.replication.world import STANDARD, TANK, World
 
 from ec2zfs.errors import (
     CommandFailed,
@@ -57,7 +57,7 @@ def test_nothing_to_do_costs_a_constant_number_of_executions() -> None:
             host.commands.clear()
         world.replicate()
         counts.append((len(world.site.commands), len(world.receiver.commands)))
-    assert counts == [(2, 4), (2, 4)]
+    assert counts == [(3, 5), (3, 5)]
 
 
 def test_children_belong_to_a_recursive_source_only() -> None:
@@ -85,7 +85,11 @@ def test_new_children_volumes_and_sealed_datasets_come_along() -> None:
     world.site.zfs.snapshot("tank/sealed", "one")
     world.replicate().raise_for_errors()
     assert world.sent() == ["tank/disk@one", "-w tank/sealed@one"]
-    for name, options in (("tank/disk", {"volmode": "none"}), ("tank", {"canmount": "noauto"})):
+    for name, options in (
+        ("tank/disk", {"volmode": "none", "ec2zfs:send": "-L -e -c"}),
+        ("tank", {"canmount": "noauto", "ec2zfs:send": "-L -e -c"}),
+        ("tank/sealed", {"canmount": "noauto", "ec2zfs:send": "-w"}),
+    ):
         born = {"readonly": "on", **options, "ec2zfs:source": str(world.site.zfs.find(name).guid)}
         assert world.receiver.zfs.find(f"cloud/{name}").properties == born
 
@@ -115,6 +119,22 @@ def test_without_the_pool_nothing_is_planned() -> None:
     del world.receiver.zfs.datasets["cloud"]
     with pytest.raises(Refused, match="cloud is not imported on receiver"):
         world.replicate()
+
+
+@pytest.mark.parametrize(
+    ("host", "version", "words"),
+    [
+        ("site", "0.8.6-1", "site has the ZFS kernel modules 0.8.6-1; streams"),
+        ("receiver", "2.2.2-0ubuntu9", "receiver has the ZFS kernel modules 2.2.2-0ubuntu9, which can damage a pool"),
+    ],
+)
+def test_a_zfs_that_damages_data_is_refused_before_anything_is_sent(host: str, version: str, words: str) -> None:
+    world = World()
+    world.site.zfs.snapshot("tank", "one")
+    getattr(world, host).version = version
+    with pytest.raises(Refused, match=words):
+        world.replicate()
+    assert (world.copies(), world.held()) == ({}, {})
 
 
 def test_a_conflict_stops_its_dataset_and_no_other() -> None:
@@ -235,6 +255,23 @@ def test_a_token_that_fails_twice_is_dropped_and_the_stream_begun_again() -> Non
     assert world.sent() == ["-i tank@one tank@two"]
 
 
+def test_a_token_in_doubt_is_dropped_and_what_was_complete_stays() -> None:
+    world = World()
+    world.site.zfs.create("tank/secret")
+    for name, dataset, size in (("one", "tank", 1000), ("two", "tank", 600), ("one", "tank/secret", 900)):
+        world.site.zfs.snapshot(dataset, name, size)
+    world.transport.break_at[2] = Killed("gone")
+    with pytest.raises(Killed):
+        world.replicate()
+    copy = world.receiver.zfs.find("cloud/tank")
+    copy.partial = (world.site.zfs.stream("tank/secret@one", None, raw=False), 300)
+    world.sent()
+    world.replicate().raise_for_errors()
+    assert world.sent() == ["-i tank@one tank@two", "tank/secret@one"]
+    assert world.copies() == {"tank": ["one", "two"], "tank/secret": ["one"]}
+    assert world.held() == {}
+
+
 def refuse_resumed(world: World, event: str) -> None:
     """A receiver that takes no resumed stream, as with a broken token (openzfs #8801)."""
     partial = world.receiver.zfs.datasets["cloud/tank"].partial
@@ -291,6 +328,23 @@ def test_a_target_that_stays_busy_is_given_up_with_its_own_words() -> None:
     assert sum(world.pauses) == 62
 
 
+def test_who_holds_the_snapshot_of_a_busy_target_is_told() -> None:
+    world = World()
+    world.site.zfs.snapshot("tank", "one", 1000)
+    world.replicate()
+    world.site.zfs.snapshot("tank", "two", 10)
+    world.receiver.zfs.hold("mine", ["cloud/tank@one"])
+
+    def hook(event: str) -> None:
+        if event == "stream: before":
+            raise broken("cannot receive incremental stream: dataset is busy")
+
+    world.transport.hook = hook
+    with pytest.raises(CommandFailed, match="dataset is busy") as caught:
+        world.replicate().raise_for_errors()
+    assert "cloud/tank@one is held by `mine` since " in caught.value.hint
+
+
 @pytest.mark.parametrize("names", [("one",), ("one", "two")], ids=["first copy", "increment"])
 def test_a_receive_that_outlived_its_controller_is_waited_for(names: tuple[str, ...]) -> None:
     world = World()
@@ -306,7 +360,7 @@ def test_a_receive_that_outlived_its_controller_is_waited_for(names: tuple[str, 
         world.pauses.append(seconds)
         copy.receiving = len(world.pauses) < 3
 
-    replicator = Replicator(world.site, world.receiver, "cloud", world.transport, Silent(), pause)
+    replicator = Replicator(world.site, world.receiver, "cloud", world.transport, Silent(), STANDARD, pause)
     report = replicator.run(replicator.plan(replicator.observe(TANK)))
     report.raise_for_errors()
     assert (world.pauses, report.bytes) == ([2.0, 4.0, 8.0], 500)
@@ -341,6 +395,7 @@ def test_a_partial_stream_other_than_the_one_that_was_judged_is_not_dropped() ->
     world.transport.break_at[1] = Killed("gone")
     with pytest.raises(Killed):
         world.replicate()
+    world.site.zfs.release("ec2zfs:cloud", ["tank@one"])
     world.site.zfs.destroy_snapshot("tank@one")
     world.site.zfs.snapshot("tank", "new", 1000)
     replicator = world.replicator()
@@ -412,7 +467,7 @@ def test_the_preview_asks_the_site_alone() -> None:
     world.receiver.commands.clear()
     world.site.zfs.snapshot("tank", "two", 30)
     world.site.zfs.find("tank").written = 44
-    plan = preview(world.site, TANK, "cloud")
+    plan = preview(world.site, TANK, "cloud", STANDARD)
     assert [(str(step), step.bytes) for step in plan.transfers] == [
         ("send tank@two since @one", 30),
         ("send tank/home@one in full", 1000),

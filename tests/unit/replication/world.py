@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from tests.fakes.zfs_world import WorldTransport, ZfsHost, unheard
 
 from ec2zfs.execute.progress import Silent
 from ec2zfs.execute.replication import Replicator
 from ec2zfs.execute.replication_report import ReplicationReport
+from ec2zfs.model.policy import Schedule, Tier
 from ec2zfs.model.source import Source
+from ec2zfs.plan.selection import Selection
+from ec2zfs.runs.snapshots import keeps_of
 
 TANK = (Source("tank"),)
+NOW = datetime(2026, 11, 24, 2, 17, tzinfo=UTC)
+STANDARD = Selection(keeps_of(Schedule(), Tier.CLOUD), lambda: NOW)
 
 
 @dataclass
@@ -23,6 +29,7 @@ class World:
     receiver: ZfsHost = field(default_factory=lambda: ZfsHost("receiver"))
     transport: WorldTransport = field(default_factory=WorldTransport)
     pauses: list[float] = field(default_factory=list)
+    selection: Selection = STANDARD
 
     def __post_init__(self) -> None:
         self.site.zfs.create("tank")
@@ -32,11 +39,17 @@ class World:
         self.site.hook = self.receiver.hook = self.transport.hook = hook
 
     def replicator(self) -> Replicator:
-        return Replicator(self.site, self.receiver, "cloud", self.transport, Silent(), self.pauses.append)
+        return Replicator(
+            self.site, self.receiver, "cloud", self.transport, Silent(), self.selection, self.pauses.append
+        )
 
     def replicate(self, sources: Sequence[Source] = TANK) -> ReplicationReport:
         replicator = self.replicator()
         return replicator.run(replicator.plan(replicator.observe(sources)))
+
+    def take(self, name: str) -> None:
+        """A snapshot of every dataset at the site."""
+        self.site.zfs.take([f"{dataset}@{name}" for dataset in self.site.zfs.datasets], {"a:b": "c"})
 
     def copies(self) -> dict[str, list[str]]:
         """The names of the snapshots on the receiver, by the name of their source."""
@@ -44,6 +57,25 @@ class World:
             name.removeprefix("cloud/"): [snap.name for snap in copy.snapshots]
             for name, copy in self.receiver.zfs.datasets.items()
             if name != "cloud"
+        }
+
+    def held(self) -> dict[str, list[str]]:
+        """The tags on each snapshot that is held, of both sides."""
+        return {
+            f"{name}@{snap.name}": [*tags]
+            for host in (self.site, self.receiver)
+            for name, each in host.zfs.datasets.items()
+            for snap in each.snapshots
+            if (tags := each.holds.get(snap.guid))
+        }
+
+    def noted(self) -> dict[str, str]:
+        """Where ZFS remembers that there may be holds, and for which pools."""
+        return {
+            name: value
+            for host in (self.site, self.receiver)
+            for name, each in host.zfs.datasets.items()
+            if (value := each.properties.get("ec2zfs:holds"))
         }
 
     def cursors(self) -> dict[str, list[int]]:

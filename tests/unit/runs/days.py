@@ -14,13 +14,24 @@ from ec2zfs.errors import Ec2zfsError, Refused, WrongPoolKey
 from ec2zfs.hosts.host import Command, Result
 from ec2zfs.hosts.secret import Secret
 from ec2zfs.model.instance import Market
+from ec2zfs.runs.backup import PRUNE, PRUNE_COPIES
 from ec2zfs.runs.receiver_up import receiver_up
 
 FIRST_DAY = datetime(2026, 11, 24, 2, 17, tzinfo=UTC)
 NEXT_DAY = FIRST_DAY + timedelta(days=1)
 LOCKING, STOPPING = "lock the pool", "stop the receiver"
-STAGES = ["snapshot", "start the receiver", "unlock the pool", "replicate", "check", LOCKING, STOPPING]
-ENDED = [(LOCKING, False), (STOPPING, False)]
+STAGES = [
+    "snapshot",
+    "start the receiver",
+    "unlock the pool",
+    "replicate",
+    PRUNE_COPIES,
+    "check",
+    LOCKING,
+    STOPPING,
+    PRUNE,
+]
+ENDED = [(LOCKING, False), (STOPPING, False), (PRUNE, False)]
 RESTING = {Market.ON_DEMAND: ["stopped"], Market.SPOT: []}
 
 

@@ -27,6 +27,7 @@ from tests.unit.runs.days import (
 
 from ec2zfs.errors import CommandFailed, CredentialsError, HostError, PoolUnwell
 from ec2zfs.model.instance import Market
+from ec2zfs.runs.backup import PRUNE_COPIES
 
 # of a death: its moment, the market, and whether the next run finds the machine off
 DEATHS = {
@@ -75,13 +76,14 @@ FAILURES: dict[str, tuple[Market, dict[str, Failure], bool]] = {
     "the receiver dies, on demand": (Market.ON_DEMAND, {"receiver:": lost, "stream:": lost}, True),
     "the receiver dies, spot": (Market.SPOT, {"receiver:": lost, "stream:": lost}, True),
 }
-# what replication gets over: it connects, looks and plans again, or it was about a cursor only
+# what replication gets over: it connects, looks and plans again, or it was about a cursor or a hold only
 GOT_OVER = {
     "a command fails": {
         ("replicate", "stream: half way"),
         ("replicate", "stream: after"),
         ("replicate", "receiver: zfs list"),
         ("replicate", "site: zfs_mark.sh"),
+        ("replicate", "site: zfs_hold.sh"),
     },
     "a connection is lost": {
         ("replicate", "stream: before"),
@@ -89,6 +91,7 @@ GOT_OVER = {
         ("replicate", "stream: after"),
         ("replicate", "receiver: zfs list"),
         ("replicate", "site: zfs_mark.sh"),
+        ("replicate", "site: zfs_hold.sh"),
     },
 }
 
@@ -109,7 +112,7 @@ def test_a_failure_at_any_call_is_what_is_told_and_nothing_stays_up(kind: str) -
             require_rest(day)
         if cut.calls[cut.call - 1] != (STOPPING, "ec2 group.close"):
             assert day.group.rules == ()
-        could_not_be_locked = stage == LOCKING or (dies and stage in ("replicate", "check"))
+        could_not_be_locked = stage == LOCKING or (dies and stage in ("replicate", PRUNE_COPIES, "check"))
         assert machine_of(day).left_open == could_not_be_locked, stage
         Controller(day).back_up(NEXT_DAY)
         require_complete(day)

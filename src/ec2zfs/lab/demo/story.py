@@ -135,7 +135,7 @@ def _second_day(scene: Scene) -> None:
     scene.say("\n# The second day: files change, and only the difference is sent")
     arguments = ("second", FILES, scene.marker, str(SOURCE_MIB))
     scene.machines.run(SITE, "python3", "-", *arguments, program="make_sources.py")
-    scene.operator.types("backup")
+    scene.operator.types("backup", "--now")
 
 
 def _copies(scene: Scene) -> tuple[str, Proof]:

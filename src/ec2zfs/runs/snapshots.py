@@ -1,0 +1,126 @@
+"""Work on the site's own snapshots: taking what is due, destroying what the policies do not keep. Needs no cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ec2zfs.errors import ConfigurationError
+from ec2zfs.execute.hooks import Hooks
+from ec2zfs.execute.pruning import Pruned, PruningPlan, plan_pruning, prune
+from ec2zfs.execute.replication_state import source_datasets, target_datasets
+from ec2zfs.execute.snapshots import PERIOD, take
+from ec2zfs.hosts.host import Host
+from ec2zfs.model.policy import Keeps, Schedule, Tier
+from ec2zfs.model.send_flags import SEND
+from ec2zfs.model.snapshot import Dataset, Snapshot
+from ec2zfs.model.source import Source
+from ec2zfs.plan.due import TakeSnapshot, plan_snapshots
+from ec2zfs.plan.fates import Fate, fates
+from ec2zfs.plan.pruning import TierRules
+from ec2zfs.plan.selection import Selection
+
+
+@dataclass(frozen=True)
+class Site:
+    """The file server's side: its host, what is to be safe there, and by which policies.
+
+    `lock` is held while snapshots are taken or destroyed: two commands would take what is due twice.
+    """
+
+    host: Host
+    sources: tuple[Source, ...]
+    schedule: Schedule = field(default_factory=Schedule)
+    hooks: Hooks = field(default_factory=Hooks)
+    lock: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def datasets(self) -> tuple[Dataset, ...]:
+        """All datasets of the sources that no policy excludes, with their histories."""
+        found = source_datasets(self.host, self.sources)
+        return tuple(each for each in found if self.schedule.policy_of(each.name))
+
+    def due(self, now: datetime, at_once: str | None = None) -> tuple[TakeSnapshot, ...]:
+        """The snapshots that are due; those of the period `at_once` alone, if there is one.
+
+        Raises `ConfigurationError` for a period that does not exist.
+        """
+        known = [period.name for period in self.schedule.periods]
+        if at_once is not None and at_once not in known:
+            raise ConfigurationError(
+                f"There is no period {at_once}.", hint=f"There are {', '.join(known)}; [[period]] makes another."
+            )
+        return plan_snapshots(self.datasets(), self.schedule, now, at_once)
+
+    def take_due(self, now: datetime, at_once: str | None = None) -> tuple[TakeSnapshot, ...]:
+        """Take the snapshots that are due, between the hooks. Raises as `due` does."""
+        with self.lock():
+            actions = self.due(now, at_once)
+            take(self.host, actions, self.hooks, now)
+        return actions
+
+    def plan_pruning(self, now: datetime) -> PruningPlan:
+        """What the policies do not keep at the site."""
+        return plan_pruning(self.host, self.datasets(), self.rules, now)
+
+    def prune(self, now: datetime) -> Pruned:
+        """Destroy it."""
+        with self.lock():
+            return prune(self.host, self.plan_pruning(now))
+
+    def prune_copies(self, receiver: Host, pool: str, whole: Mapping[str, str], now: datetime) -> Pruned:
+        """Destroy what the policies do not keep in the pool, of the copies in `whole`: their sources by their names.
+
+        A copy's newest snapshot is the base of the next increment and always stays.
+        """
+        keeps = keeps_of(self.schedule, Tier.CLOUD)
+        rules = TierRules(
+            lambda copy: keeps(whole[copy]) if copy in whole else None, SEND, lambda copy: _newest(copy.snapshots)
+        )
+        found = target_datasets(self.host, receiver, pool) if whole else ()
+        copies = [copy for copy in found if copy.name in whole]
+        return prune(receiver, plan_pruning(receiver, copies, rules, now))
+
+    def fates(self, now: datetime, only: Collection[str] = ()) -> list[Fate]:
+        """What becomes of each snapshot of the datasets that are named, of all if there are none.
+
+        Raises `ConfigurationError` when one of them is not among the sources.
+        """
+        datasets = self.datasets()
+        if strange := sorted({*only} - {each.name for each in datasets}):
+            raise ConfigurationError(
+                f"{', '.join(strange)} is no dataset of the sources, or a policy excludes it.",
+                hint="`ec2zfs snapshots` alone lists them all.",
+            )
+        chosen = (each for each in datasets if not only or each.name in only)
+        return [fate for each in chosen for fate in fates(each, self.rules, self.schedule, now)]
+
+    @property
+    def rules(self) -> TierRules:
+        """How the site's snapshots are judged. The base of the next increment needs no shield: a cursor bookmark stands
+        in for it, and where there is none it is held."""
+        return TierRules(keeps_of(self.schedule, Tier.SITE), PERIOD)
+
+    def sent(self, now: Callable[[], datetime]) -> Selection:
+        """Which snapshots the cloud pool is to get."""
+        return Selection(keeps_of(self.schedule, Tier.CLOUD), now)
+
+
+def keeps_of(schedule: Schedule, tier: Tier) -> Callable[[str], Keeps | None]:
+    """What a tier keeps of each dataset, by its name at the site."""
+
+    def keeps(dataset: str) -> Keeps | None:
+        policy = schedule.policy_of(dataset)
+        return policy.of(tier) if policy else None
+
+    return keeps
+
+
+def _newest(snapshots: tuple[Snapshot, ...]) -> dict[int, str]:
+    return {snapshot.guid: "the next increment begins there" for snapshot in snapshots[-1:]}
+
+
+def taken(actions: tuple[TakeSnapshot, ...]) -> str:
+    """What was taken, in a line."""
+    return "; ".join(map(str, actions)).replace("take ", "took ") if actions else "none was due"
