@@ -60,7 +60,7 @@ class Imagined:
 
 @pytest.fixture
 def sides() -> Sides:
-    site, receiver = ZfsHost("site"), ZfsHost("receiver")
+    site, receiver = ZfsHost("site"), ZfsHost("receiver", may_repair=True)
     site.zfs.create("tank")
     receiver.zfs.create("cloud")
     return Sides(site, receiver, WorldTransport(), Imagined(site.zfs, receiver.zfs), "tank", "cloud/tank")

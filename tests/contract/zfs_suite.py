@@ -14,6 +14,7 @@ from collections.abc import Callable
 import pytest
 from tests.contract.zfs_hold_suite import HOLD_CASES
 from tests.contract.zfs_pruning_suite import PRUNING_CASES
+from tests.contract.zfs_repair_suite import REPAIR_CASES
 from tests.contract.zfs_sides import MIB, Sides
 
 from ec2zfs.errors import CommandFailed, NoSpace, ReplicationConflict
@@ -359,6 +360,7 @@ def a_receiver_that_fills_up_keeps_what_arrived(sides: Sides) -> None:
 CASES: tuple[Case, ...] = (
     *HOLD_CASES,
     *PRUNING_CASES,
+    *REPAIR_CASES,
     datasets_are_told_with_their_histories,
     what_does_not_exist_is_named,
     guids_are_told_of_what_exists,

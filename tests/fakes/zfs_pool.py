@@ -157,6 +157,8 @@ class Pool:
         """`zfs destroy -vp DATASET@A,B`: all of them or none."""
         dataset, _, shorts = names.partition("@")
         doomed = [f"{dataset}@{short}" for short in shorts.split(",")]
+        if not all(map(self._stands, doomed)):
+            raise ZfsSays("could not find any snapshots to destroy; check snapshot names.")
         reclaimed = sum(self._entry(each).size for each in doomed)
         for each in doomed:
             self._require_free(each)

@@ -5,8 +5,8 @@
     Replicator(site, receiver, "cloud", WorldTransport(), Silent())
 
 `ZfsHost.run` is the `Host` seam, `WorldTransport.carry` the `Transport` seam; `hook` hears of each event and may raise,
-to kill whoever drives. What must never happen (`receive -F`, an encrypted source sent plain) fails at once as an
-AssertionError.
+to kill whoever drives. What must never happen (`receive -F`, an encrypted source sent plain, and unless it `may_repair`
+a rollback, or the destruction of snapshots other than by pruning) fails at once as an AssertionError.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from tests.fakes.zfs_changes import CHANGES, local_values
 from tests.fakes.zfs_pool import Pool, Stream, ZfsSays, token_contents
 
 from ec2zfs.errors import CommandFailed
@@ -35,6 +36,7 @@ class ZfsHost:
     zfs: Pool = field(default_factory=Pool)
     hook: Callable[[str], object] = unheard
     commands: list[tuple[str, ...]] = field(default_factory=list)
+    may_repair: bool = False
     version: str = "2.3.2-2~bpo12+2"
 
     def run(self, command: Command) -> Result:
@@ -138,6 +140,9 @@ class ZfsHost:
         if (tool, verb) == ("zstream", "token"):
             return 0, token_contents(words[0]), ""
         assert tool == "zfs", argv
+        if verb in CHANGES:
+            assert self.may_repair or verb != "rollback", argv
+            return 0, CHANGES[verb](self.zfs, words), ""
         do = {
             "version": lambda _words: f"zfs-{self.version}\nzfs-kmod-{self.version}\n",
             "list": self._list,
@@ -164,6 +169,8 @@ class ZfsHost:
         return self.zfs.listing(names, options["-t"].split(","), options["-o"].split(","), depth)
 
     def _get(self, words: list[str]) -> str:
+        if "-s" in words:
+            return local_values(self.zfs, words)
         options, names = _parsed(words, flags=("-Hp",), values=("-o",))
         prop, name = names
         assert options["-o"] == "value"
@@ -190,7 +197,9 @@ class ZfsHost:
     def _destroy(self, words: list[str]) -> str | None:
         if "@" in words[-1]:
             options, (names,) = _parsed(words, flags=("-vp", "-n"), values=())
-            return self.zfs.destroy_snapshots(names, preview="-n" in options)
+            assert self.may_repair or "-vp" in options, words
+            told = self.zfs.destroy_snapshots(names, preview="-n" in options)
+            return told if "-vp" in options else None
         assert len(words) == 1, words
         assert "#ec2zfs_" in words[0], f"only cursor bookmarks may ever be destroyed, not {words[0]}"
         self.zfs.destroy_bookmark(words[0])

@@ -31,6 +31,8 @@ NOT_TYPED_IN_THE_LAB = {
     "pool grow --size 3 --dry-run": "a preview: the plan is that of the command, foreseen",
     "pool grow --type gp3": "another value of what is typed there",
     "pool status --watch": "ends with the terminal only",
+    "repair DATASET": "asks at the terminal; tests/lab/test_backup.py types it with --confirm",
+    "repair DATASET --dry-run": "of a dataset of its own; tests/lab/test_backup.py",
     "volumes list": "reads only; tests/unit/cli/test_volumes_verbs.py",
 }
 """Commands of the runbook that no lab test types, and why that will do."""

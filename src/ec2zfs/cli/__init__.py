@@ -23,6 +23,7 @@ VERBS = {
     "status": "show how fresh every dataset is; exits with 0 (fine), 1 (late) or 2 (broken)",
     "snapshots": "list the site's snapshots: what keeps each, and until when",
     "holds": "show which snapshots are held against destruction, by whom and since when",
+    "repair": "bring a copy that parted from its source together with it again: roll it back, or set it aside",
     "demo": "show a whole backup day in a local EC2, on real ZFS and LUKS, and prove it",
     "lab": "run a local EC2 with real machines",
 }

@@ -17,6 +17,7 @@ from ec2zfs.model.source import Source
 from ec2zfs.plan.holds import Holds, in_use
 from ec2zfs.plan.replication import plan_replication
 from ec2zfs.tools.zfs_holds import ZfsHolds
+from ec2zfs.tools.zfs_identity import identities
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ def list_holds(site: Host, sources: Sequence[Source], pool: str, receiver: Host 
         return tuple(sorted(found, key=_order))
     there = [ListedHold(receiver, hold) for hold in ZfsHolds(receiver).holds(each.name for each in copies)]
     held = Holds(_of_pool(found, pool), _of_pool(there, pool))
-    used = in_use(held, plan_replication(ReplicationState(pool, ours, copies)))
+    state = ReplicationState(pool, ours, copies, identities=identities(receiver, pool))
+    used = in_use(held, plan_replication(state))
     judged = (*_judged(found, pool, used.site), *_judged(there, pool, used.receiver))
     return tuple(sorted(judged, key=_order))
 

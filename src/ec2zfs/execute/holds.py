@@ -14,35 +14,48 @@ from ec2zfs.errors import CommandFailed, HostError, NoSpace
 from ec2zfs.hosts.host import Host
 from ec2zfs.model.replication import Replica
 from ec2zfs.plan.holds import Holds, Left, released, wanted
-from ec2zfs.plan.replication import ReplicationPlan
+from ec2zfs.plan.replication import DatasetPlan, ReplicationPlan
+from ec2zfs.plan.replication_steps import RenameCopy
 from ec2zfs.tools.zfs_holds import ZfsHolds
 
 
 @dataclass
 class HoldKeeper:
-    """The holds of one run for a cloud pool. `held` is what is known to be held; `warnings` grow."""
+    """The holds of one run for a cloud pool. `held` is what is known to be held; `warnings` grow.
+
+    `left` is what is left to do, by the replica. It and `held` bear the names that copies have at that moment.
+    """
 
     site: Host
     receiver: Host
     pool: str
     held: Holds = field(default_factory=Holds)
+    left: dict[Replica, Left] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     unseen: bool = False
 
     @contextmanager
-    def holding(self, plan: ReplicationPlan, left: dict[Replica, Left]) -> Iterator[None]:
+    def holding(self, plan: ReplicationPlan) -> Iterator[None]:
         """Hold what the plan needs for a `with` block; afterwards release what nothing in `left` needs.
 
         Where a host is gone all stays held, for the next run.
         """
+        self.left = {each.replica: Left(each) for each in plan.datasets}
         self._find(plan)
         self._hold(wanted(plan) - self.held)
         try:
             yield
         except NoSpace:
-            self._release(released(self.held, left.values()), plan)
+            self._release(released(self.held, self.left.values()), plan)
             raise
-        self._release(released(self.held, left.values()), plan)
+        self._release(released(self.held, self.left.values()), plan)
+
+    def leave(self, plan: DatasetPlan, renamed: RenameCopy | None) -> None:
+        """Note what is left to do for a dataset, and that its copy was renamed: what is held there has another name."""
+        if renamed:
+            self.held = self.held.following(renamed)
+            self.left = {replica: each.following(renamed) for replica, each in self.left.items()}
+        self.left[plan.replica] = Left(plan, begun=True)
 
     def _find(self, plan: ReplicationPlan) -> None:
         """Look for what earlier runs left, on a host of which ZFS remembers that there may be something."""

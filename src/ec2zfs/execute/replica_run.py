@@ -17,8 +17,18 @@ from ec2zfs.execute.replication_state import with_token
 from ec2zfs.hosts.host import Host, Stage
 from ec2zfs.plan.conflicts import conflict_error
 from ec2zfs.plan.replication import Common, DatasetPlan, plan_dataset
-from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Mark, Resume, Step, TokenForeign, Transfer
+from ec2zfs.plan.replication_steps import (
+    CreateParent,
+    DropPartial,
+    Mark,
+    RenameCopy,
+    Resume,
+    Step,
+    TokenForeign,
+    Transfer,
+)
 from ec2zfs.plan.selection import Selection
+from ec2zfs.tools import zfs_repair
 from ec2zfs.tools.zfs import Zfs
 from ec2zfs.tools.zfs_holds import with_keepers
 from ec2zfs.tools.zfs_streams import busy, meaning, receive_command, send_command
@@ -45,7 +55,7 @@ class Ends:
 class ReplicaRun:
     """One dataset's way. `sent` and `warnings` grow as it goes on, and hold what was done when it fails.
 
-    `plan` is what is left to do, and where both sides stand by then.
+    `plan` is what is left to do, and where both sides stand by then; `renamed` how the copy was, if it was.
     """
 
     ends: Ends
@@ -56,6 +66,7 @@ class ReplicaRun:
     setbacks: int = 0
     losses: int = 0
     doubted: str = ""
+    renamed: RenameCopy | None = None
 
     def run(self) -> None:
         """Carry the plan out, planning again where the world is not as it was. Raises what cannot be got over."""
@@ -69,12 +80,15 @@ class ReplicaRun:
             except HostError as error:
                 self.plan = self._plan_after_loss(error)
                 continue
-            foreseen = not isinstance(step, Resume | DropPartial)
+            foreseen = not isinstance(step, Resume | DropPartial | RenameCopy)
             self.plan = replace(self.plan, steps=self.plan.steps[1:]) if foreseen else self._new_plan()
 
     def _do(self, step: Step) -> None:
         if isinstance(step, CreateParent):
             Zfs(self.ends.receiver).create_parent(step.name)
+        elif isinstance(step, RenameCopy):
+            self.ends.progress.say(str(step))
+            zfs_repair.rename(self.ends.receiver, step.old, step.new)
         elif isinstance(step, DropPartial):
             self._drop(step.fault)
         elif isinstance(step, Mark):
@@ -186,6 +200,10 @@ class ReplicaRun:
         target = Zfs(self.ends.receiver).dataset(replica.target)
         if source is None:
             return DatasetPlan(replica, note="it does not exist any more")
+        moving = next((step for step in self.plan.steps if isinstance(step, RenameCopy)), None)
+        if moving and target is None:
+            return self.plan  # its copy stands under its old name still: a first copy would be a second one
+        self.renamed = moving or self.renamed
         chosen = self.ends.selection.of(source, target)
         plan = plan_dataset(replica, chosen, target and with_token(self.ends.site, target))
         if plan.conflict:

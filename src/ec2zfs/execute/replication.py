@@ -17,16 +17,16 @@ from ec2zfs.execute.replica_run import Ends, ReplicaRun
 from ec2zfs.execute.replication_report import DatasetReport, ReplicationReport
 from ec2zfs.execute.replication_state import source_datasets, target_datasets
 from ec2zfs.hosts.host import Host
-from ec2zfs.model.replication import Replica, ReplicationState
+from ec2zfs.model.replication import ReplicationState
 from ec2zfs.model.source import Source
 from ec2zfs.plan.conflicts import conflict_error
 from ec2zfs.plan.cursors import expected_state
-from ec2zfs.plan.holds import Left
 from ec2zfs.plan.replication import DatasetPlan, ReplicationPlan, plan_replication, require_space
-from ec2zfs.plan.replication_steps import Transfer
+from ec2zfs.plan.replication_steps import RenameCopy, Transfer
 from ec2zfs.plan.selection import Selection
 from ec2zfs.plan.zfs_gate import require_receiver, require_source
 from ec2zfs.tools.zfs import Zfs
+from ec2zfs.tools.zfs_identity import identities
 from ec2zfs.tools.zfs_streams import sizes
 from ec2zfs.transport.transport import Transport
 
@@ -58,6 +58,7 @@ class Replicator:
             source_datasets(self.site, sources),
             target_datasets(self.site, self.receiver, self.pool),
             Zfs(self.receiver).available(self.pool),
+            identities(self.receiver, self.pool),
         )
 
     def plan(self, state: ReplicationState) -> ReplicationPlan:
@@ -73,26 +74,23 @@ class Replicator:
         require_space(plan)
         total = None if any(transfer.bytes is None for transfer in plan.transfers) else plan.bytes
         listener = self.progress if plan.transfers else Silent()
-        keeper, left = (
-            HoldKeeper(self.site, self.receiver, self.pool),
-            {each.replica: Left(each) for each in plan.datasets},
-        )
-        with listener.bar("replicate", total, "B") as bar, keeper.holding(plan, left):
-            reports = self._run_all(plan, bar, left)
+        keeper = HoldKeeper(self.site, self.receiver, self.pool)
+        with listener.bar("replicate", total, "B") as bar, keeper.holding(plan):
+            reports = self._run_all(plan, bar, keeper)
         return ReplicationReport(reports, tuple(keeper.warnings))
 
-    def _run_all(self, plan: ReplicationPlan, bar: Bar, left: dict[Replica, Left]) -> tuple[DatasetReport, ...]:
+    def _run_all(self, plan: ReplicationPlan, bar: Bar, keeper: HoldKeeper) -> tuple[DatasetReport, ...]:
         reports, unfinished = list[DatasetReport](), list[str]()
         for dataset in plan.datasets:
             if any(dataset.replica.target.startswith(f"{parent}/") for parent in unfinished):
                 reports.append(DatasetReport(dataset.replica, note="it waits for the first copy of its parent"))
                 continue
-            reports.append(self._run_one(dataset, bar, left))
+            reports.append(self._run_one(keeper.left[dataset.replica].plan, bar, keeper))
             if reports[-1].error and _begins(dataset):
                 unfinished.append(dataset.replica.target)
         return tuple(reports)
 
-    def _run_one(self, plan: DatasetPlan, bar: Bar, left: dict[Replica, Left]) -> DatasetReport:
+    def _run_one(self, plan: DatasetPlan, bar: Bar, keeper: HoldKeeper) -> DatasetReport:
         if plan.conflict:
             return DatasetReport(plan.replica, error=conflict_error(plan.conflict))
         run = ReplicaRun(self._ends(), plan, bar.advance)
@@ -102,7 +100,7 @@ class Replicator:
         except (CommandFailed, ReplicationConflict) as failure:
             error = failure
         finally:
-            left[plan.replica] = Left(run.plan, begun=True)
+            keeper.leave(run.plan, run.renamed)
         return DatasetReport(plan.replica, tuple(run.sent), plan.note, tuple(run.warnings), error)
 
     def _ends(self) -> Ends:
@@ -136,5 +134,7 @@ def _sized(site: Host, plan: ReplicationPlan) -> ReplicationPlan:
 
 
 def _begins(plan: DatasetPlan) -> bool:
-    """Whether the plan makes the first copy, so that nothing can stand below it before it is done."""
-    return any(transfer.base is None for transfer in plan.transfers[:1])
+    """Whether the plan makes the first copy or brings it here: nothing can stand below it before it is done."""
+    return any(isinstance(step, RenameCopy) for step in plan.steps) or any(
+        transfer.base is None for transfer in plan.transfers[:1]
+    )

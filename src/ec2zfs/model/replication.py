@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ec2zfs.model.send_flags import SendFlags
 from ec2zfs.model.snapshot import Dataset, DatasetKind
@@ -13,7 +14,7 @@ class Replica:
     """A dataset and its copy: from where to where, of what kind, and with which flags its streams are sent.
 
     `below_raw`: a copy above it is natively encrypted. Whoever is plain must then say so when it is first received, or
-    ZFS wants the key from which it would inherit.
+    ZFS wants the key from which it would inherit. `identity`: the source's GUID, which its copy is to bear (0: none).
     """
 
     source: str
@@ -21,6 +22,7 @@ class Replica:
     kind: DatasetKind = DatasetKind.FILESYSTEM
     flags: SendFlags = SendFlags.PLAIN
     below_raw: bool = False
+    identity: int = 0
 
     @property
     def raw(self) -> bool:
@@ -38,12 +40,14 @@ class ReplicationState:
     """Both sides as they are now.
 
     `targets` are all datasets of the pool. `available` is the room in the pool in bytes, None while nobody can see it.
+    `identities` are the GUIDs of sources that copies bear, by the names of the copies.
     """
 
     pool: str
     sources: tuple[Dataset, ...]
     targets: tuple[Dataset, ...]
     available: int | None = None
+    identities: Mapping[str, int] = field(default_factory=dict)
 
 
 def target_name(pool: str, source: str) -> str:

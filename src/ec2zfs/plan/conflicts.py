@@ -1,11 +1,12 @@
 """The ways in which a source and its copy can stand against each other, each with its evidence and what to do.
 
-A conflict stops the replication of its dataset and of nothing else. Nothing here, and nothing that reads it, rolls a
-target back (peers, pain 3): that is the operator's decision.
+A conflict stops the replication of its dataset and of nothing else. The daily run never rolls a target back (peers,
+pain 3): that is the operator's decision, for which there is `ec2zfs repair`.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,8 +36,8 @@ class Diverged:
     def advice(self) -> str:
         """What the operator can do."""
         return (
-            "If they are not wanted, destroy them on the receiver by name (`zfs destroy DATASET@NAME`) and run again; "
-            f"if they are, rename {self.replica.target} there and the next run makes a new copy."
+            f"{_repair(self.replica)} destroys these and rolls the copy back to the last common one; with "
+            "`--set-aside` it keeps the copy under another name, and the next run makes a new one."
         )
 
 
@@ -56,10 +57,7 @@ class NoCommonBase:
 
     def advice(self) -> str:
         """What the operator can do."""
-        return (
-            f"The copy is kept as it is. To begin a new one, rename {self.replica.target} on the receiver "
-            "(`zfs rename`) and run again; destroy the old copy when the new one is complete."
-        )
+        return f"The copy is kept as it is. {_beginning(self.replica)}"
 
 
 @dataclass(frozen=True)
@@ -76,8 +74,8 @@ class TargetModified:
     def advice(self) -> str:
         """What the operator can do."""
         return (
-            f"See what changed with `zfs diff '{self.newest}' {self.replica.target}` on the receiver. "
-            f"`zfs rollback '{self.newest}'` there discards it; then run again."
+            f"{_repair(self.replica)} discards what was written and rolls the copy back to {self.newest}; with "
+            "`--set-aside` it keeps the copy under another name, and the next run makes a new one."
         )
 
 
@@ -92,11 +90,7 @@ class TargetOccupied:
 
     def advice(self) -> str:
         """What the operator can do."""
-        target = self.replica.target
-        return (
-            f"Rename it on the receiver (`zfs rename {target} {target}-old`), run again, and move copies that stand "
-            f"below it back (`zfs rename {target}-old/CHILD {target}/CHILD`)."
-        )
+        return _beginning(self.replica)
 
 
 @dataclass(frozen=True)
@@ -114,7 +108,7 @@ class EncryptionChanged:
 
     def advice(self) -> str:
         """What the operator can do."""
-        return f"Rename {self.replica.target} on the receiver (`zfs rename`) and run again: a new copy begins."
+        return _beginning(self.replica)
 
 
 @dataclass(frozen=True)
@@ -128,7 +122,7 @@ class KindChanged:
 
     def advice(self) -> str:
         """What the operator can do."""
-        return f"Rename {self.replica.target} on the receiver (`zfs rename`) and run again: a new copy begins."
+        return _beginning(self.replica)
 
 
 @dataclass(frozen=True)
@@ -165,10 +159,7 @@ class SendFlagsUnknown:
 
     def advice(self) -> str:
         """What the operator can do."""
-        return (
-            f"Use the version of ec2zfs that made it, or rename {self.replica.target} on the receiver (`zfs rename`) "
-            "and run again: a new copy begins."
-        )
+        return f"Use the version of ec2zfs that made it, or else {_beginning(self.replica)}"
 
 
 Conflict = (
@@ -186,6 +177,15 @@ Conflict = (
 def conflict_error(conflict: Conflict) -> ReplicationConflict:
     """The error that tells the operator of a conflict."""
     return ReplicationConflict(str(conflict), hint=f"Nothing was sent for it. {conflict.advice()}")
+
+
+def _repair(replica: Replica) -> str:
+    return f"`ec2zfs repair {shlex.quote(replica.source)} --dry-run` shows what could be done. Without that word it"
+
+
+def _beginning(replica: Replica) -> str:
+    command = f"`ec2zfs repair {shlex.quote(replica.source)}`"
+    return f"{command} sets {replica.target} aside under another name, and the next run makes a new copy."
 
 
 def _few(snapshots: Sequence[Snapshot]) -> str:

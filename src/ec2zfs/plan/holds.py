@@ -7,12 +7,13 @@ as long as no bookmark stands in for it, and so does what a stream that was cut 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 from ec2zfs.model.snapshot import Snapshot
+from ec2zfs.plan.copies import name_after
 from ec2zfs.plan.replication import Common, DatasetPlan, ReplicationPlan
-from ec2zfs.plan.replication_steps import Mark, Resume
+from ec2zfs.plan.replication_steps import Mark, RenameCopy, Resume
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Holds:
     def __sub__(self, other: Holds) -> Holds:
         return Holds(self.site - other.site, self.receiver - other.receiver)
 
+    def following(self, step: RenameCopy) -> Holds:
+        """The same after a copy was renamed: holds go with their snapshots."""
+        return Holds(self.site, frozenset(_renamed(name, step) for name in self.receiver))
+
 
 @dataclass(frozen=True)
 class Left:
@@ -35,6 +40,14 @@ class Left:
 
     plan: DatasetPlan
     begun: bool = False
+
+    def following(self, step: RenameCopy) -> Left:
+        """The same after a copy was renamed: where both sides stand has another name, here or below."""
+        common = self.plan.common
+        if common is None:
+            return self
+        copy = replace(common.copy, dataset=name_after(common.copy.dataset, step.old, step.new))
+        return replace(self, plan=replace(self.plan, common=replace(common, copy=copy)))
 
 
 def wanted(plan: ReplicationPlan) -> Holds:
@@ -87,6 +100,11 @@ def _ends(common: Common | None) -> Holds:
 
 def _sent(snapshots: Iterable[Snapshot]) -> Holds:
     return Holds(site=frozenset(map(str, snapshots)))
+
+
+def _renamed(snapshot: str, step: RenameCopy) -> str:
+    dataset, sign, name = snapshot.partition("@")
+    return f"{name_after(dataset, step.old, step.new)}{sign}{name}"
 
 
 def _of(snapshots: frozenset[str], datasets: set[str]) -> frozenset[str]:

@@ -7,7 +7,7 @@ decides to roll a target back or to destroy a snapshot.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ec2zfs.errors import NoSpace
 from ec2zfs.model.replication import Replica, ReplicationState, target_name
@@ -25,12 +25,14 @@ from ec2zfs.plan.conflicts import (
     TargetModified,
     TargetOccupied,
 )
+from ec2zfs.plan.copies import moved_copy, renamed, renamed_identities
 from ec2zfs.plan.cursors import cursors, mark
 from ec2zfs.plan.replication_steps import (
     CreateParent,
     DropPartial,
     Full,
     Incremental,
+    RenameCopy,
     Resume,
     Step,
     TokenForeign,
@@ -110,20 +112,27 @@ class ReplicationPlan:
 
 def plan_replication(state: ReplicationState) -> ReplicationPlan:
     """Decide for all sources, in an order in which a parent's copy comes before its children's."""
-    targets = {target.name: target for target in state.targets}
+    targets, identities = {target.name: target for target in state.targets}, dict(state.identities)
+    homes = {target_name(state.pool, source.name): source for source in state.sources}
     sealed = {target_name(state.pool, source.name) for source in state.sources if source.encrypted}
     standing, waiting, plans = set(targets), set[str](), list[DatasetPlan]()
     for source in sorted(state.sources, key=lambda source: source.name):
         target = target_name(state.pool, source.name)
+        parents = tuple(CreateParent(name) for name in _ancestors(target) if name not in standing)
+        waits = _is_below(target, waiting)
+        moved = "" if waits else moved_copy(source, target, targets, identities, homes)
+        if moved:
+            targets, identities = renamed(targets, moved, target), renamed_identities(identities, moved, target)
+            standing = (standing - {name for name in standing if f"{name}/".startswith(f"{moved}/")}) | set(targets)
         flags = chain_flags(source, targets.get(target))
-        replica = Replica(source.name, target, source.kind, flags, below_raw=_is_below(target, sealed))
-        if _is_below(target, waiting):
+        replica = Replica(source.name, target, source.kind, flags, _is_below(target, sealed), source.guid)
+        if waits:
             plans.append(DatasetPlan(replica, note="it waits for the first copy of its parent"))
             continue
-        parents = tuple(CreateParent(name) for name in _ancestors(target) if name not in standing)
         plan = plan_dataset(replica, source, targets.get(target), parents)
+        plan = _following(plan, moved, parents) if moved else plan
         plans.append(plan)
-        if plan.transfers:
+        if plan.transfers or moved:
             standing.update(parent.name for parent in parents)
             standing.add(target)
         elif target not in standing:
@@ -149,6 +158,15 @@ def plan_dataset(
     note = "" if steps else "its newest snapshot is there already"
     steps = (*parents, *steps) if sending else steps
     return DatasetPlan(replica, steps, note=note, unsent_bytes=source.written, common=common)
+
+
+def _following(plan: DatasetPlan, moved: str, parents: tuple[CreateParent, ...]) -> DatasetPlan:
+    """The plan with the copy renamed first. What conflicts at the new place is told once it stands there."""
+    if isinstance(plan.conflict, NameTooLong):
+        return plan
+    rest = () if plan.conflict else tuple(step for step in plan.steps if not isinstance(step, CreateParent))
+    steps = (*parents, RenameCopy(moved, plan.replica.target), *rest)
+    return replace(plan, steps=steps, conflict=None, note="")
 
 
 def require_space(plan: ReplicationPlan) -> None:

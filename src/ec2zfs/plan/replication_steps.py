@@ -22,6 +22,17 @@ class CreateParent:
 
 
 @dataclass(frozen=True)
+class RenameCopy:
+    """Let a copy follow its source, which was renamed; what stands below goes with it."""
+
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"rename {self.old} to {self.new}, as its source was"
+
+
+@dataclass(frozen=True)
 class TokenForeign:
     """A resume token that is not that of the very stream that is to be sent next, and why (peers, pain 8)."""
 
@@ -100,4 +111,4 @@ class Mark:
 
 
 Transfer = Resume | Full | Incremental
-Step = CreateParent | DropPartial | Transfer | Mark
+Step = CreateParent | RenameCopy | DropPartial | Transfer | Mark

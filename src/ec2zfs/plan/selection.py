@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ec2zfs.model.policy import Keeps
-from ec2zfs.model.replication import ReplicationState, target_name
+from ec2zfs.model.replication import ReplicationState
 from ec2zfs.model.snapshot import Bookmark, Dataset, Snapshot
 from ec2zfs.model.snapshot_name import snapshot_parts
+from ec2zfs.plan.copies import standing_copies
 from ec2zfs.plan.retention import judge
 
 
@@ -30,11 +31,9 @@ class Selection:
 
     def among(self, state: ReplicationState) -> ReplicationState:
         """Both sides, the sources without what is excluded and what would not be kept."""
-        targets = {target.name: target for target in state.targets}
+        copies = standing_copies(state)
         chosen = (each for each in state.sources if self.keeps(each.name) is not None)
-        return replace(
-            state, sources=tuple(self.of(each, targets.get(target_name(state.pool, each.name))) for each in chosen)
-        )
+        return replace(state, sources=tuple(self.of(each, copies.get(each.name)) for each in chosen))
 
 
 def selected(source: Dataset, target: Dataset | None, keeps: Keeps, now: datetime) -> Dataset:

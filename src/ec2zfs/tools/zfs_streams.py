@@ -15,6 +15,7 @@ from ec2zfs.model.replication import Replica
 from ec2zfs.model.send_flags import SEND
 from ec2zfs.model.snapshot import DatasetKind, ResumeToken
 from ec2zfs.plan.replication_steps import Full, Incremental, Resume, Transfer
+from ec2zfs.tools.zfs_identity import IDENTITY
 from ec2zfs.tools.zfs_scripts import zfs_script
 
 ESTIMATE_LIMIT = 3600.0
@@ -54,6 +55,8 @@ def receive_command(transfer: Transfer) -> Command:
         options += ("-o", f"{SEND}={replica.flags}")
     if isinstance(transfer, Full) and replica.below_raw and not replica.raw:
         options += ("-o", "encryption=off")
+    if transfer.base is None and replica.identity:
+        options += ("-o", f"{IDENTITY}={replica.identity}")
     return Command(("zfs", "receive", "-s", "-u", *options, replica.target), timeout=None)
 
 

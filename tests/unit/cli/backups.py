@@ -43,7 +43,9 @@ state = "{state}"
 
 
 class Backup:
-    """Runs `ec2zfs backup …` on a day, and keeps what it printed: `printed`, and of `--json` the `events` and `errors`.
+    """Runs `ec2zfs backup …` (or another `verb`) on a day, and keeps what it printed.
+
+    That is `printed`, and of `--json` the `events` and `errors`.
 
     `cut` is what happens to the run on its way, `held` what another holds until the test ends.
     """
@@ -54,6 +56,7 @@ class Backup:
         self.file, self.state = directory / "ec2zfs.toml", directory / "state"
         self.capsys, self.monkeypatch = capsys, monkeypatch
         self.cut, self.held = Cut(), ExitStack()
+        self.verb = "backup"
         self.configure()
 
     def configure(self, paths: str = "") -> None:
@@ -96,7 +99,7 @@ class Backup:
         self.monkeypatch.setattr(Session, "configured_type", lambda _session: parts.upkeep.instance_type())
         self.monkeypatch.setattr(Session, "schedule", self.day.schedule)
         self.monkeypatch.setattr(Session, "replicator", lambda _session, host: parts.replicator(host))
-        status = main(["--config", str(self.file), "backup", *words])
+        status = main(["--config", str(self.file), self.verb, *words])
         self.printed = self.capsys.readouterr()
         return status
 

@@ -13,7 +13,17 @@ from ec2zfs.model.snapshot import Bookmark, Dataset, DatasetKind, ResumeToken, S
 from ec2zfs.plan.conflicts import Diverged, conflict_error
 from ec2zfs.plan.cursors import cursor_name, expected_state
 from ec2zfs.plan.replication import SLACK_BYTES, DatasetPlan, plan_dataset, plan_replication, require_space
-from ec2zfs.plan.replication_steps import CreateParent, DropPartial, Full, Incremental, Mark, Resume, Step, TokenForeign
+from ec2zfs.plan.replication_steps import (
+    CreateParent,
+    DropPartial,
+    Full,
+    Incremental,
+    Mark,
+    RenameCopy,
+    Resume,
+    Step,
+    TokenForeign,
+)
 
 GUIDS = {name: number for number, name in enumerate("abcdexyz", start=0x100)}
 
@@ -45,6 +55,8 @@ def short(step: Step) -> str:
             return "drop"
         case CreateParent():
             return f"create {step.name}"
+        case RenameCopy():
+            return f"rename {step.old}"
         case Mark():
             return f"mark {step.snapshot.name}" + (f" -{len(step.outdated)}" if step.outdated else "")
 
@@ -129,7 +141,7 @@ def test_a_conflict_carries_its_evidence_and_says_what_to_do() -> None:
     assert [snap.name for snap in conflict.only_target] == ["x", "y"]
     error = conflict_error(conflict)
     assert "@x, @y" in error.message
-    assert "zfs destroy" in error.hint
+    assert "`ec2zfs repair tank/home --dry-run`" in error.hint
     assert "Nothing was sent" in error.hint
 
 

@@ -47,6 +47,10 @@ class World:
         replicator = self.replicator()
         return replicator.run(replicator.plan(replicator.observe(sources)))
 
+    def take(self, name: str) -> None:
+        """A snapshot of every dataset at the site."""
+        self.site.zfs.take([f"{dataset}@{name}" for dataset in self.site.zfs.datasets], {"a:b": "c"})
+
     def copies(self) -> dict[str, list[str]]:
         """The names of the snapshots on the receiver, by the name of their source."""
         return {
