@@ -48,8 +48,7 @@ def back_up(
     could not have the volumes, that is raised before anything is changed: what is up then is left alone. A pool that
     has lost redundancy is backed up to all the same, and `PoolUnwell` raised in the end. A resilver that is under way
     is joined: the receiver is no spot instance then, and stays up until it ends. The site is pruned also when the far
-    side failed, or its snapshots would pile up as long as that is down; a copy is pruned once it was
-    brought to its end.
+    side failed, or its snapshots would pile up as long as that is down; a copy once it was brought to its end.
     """
     volumes, receiver = require_volumes(parts.upkeep), parts.upkeep.receiver
     on_demand = replacement_under_way(volumes)

@@ -1,4 +1,7 @@
-"""Work on the site's own snapshots: taking what is due, destroying what the policies do not keep. Needs no cloud."""
+"""Work on snapshots: taking at the site what is due, destroying on either side what the policies do not keep there.
+
+But for `prune_copies` it needs no cloud.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,7 @@ class Site:
         return plan_pruning(self.host, self.datasets(), self.rules, now)
 
     def prune(self, now: datetime) -> Pruned:
-        """Destroy it."""
+        """Destroy what the policies do not keep at the site."""
         with self.lock():
             return prune(self.host, self.plan_pruning(now))
 
