@@ -1,7 +1,7 @@
 """Replication of all sources to the cloud pool: observe both sides, plan, carry the plan out.
 
 What stops one dataset does not stop the others; what stops the hosts or fills the pool stops all. It never rolls a
-target back, and destroys nothing but partial streams and cursor bookmarks of our own. Copies are renamed as sources are.
+target back, and destroys nothing but partial streams and cursor bookmarks of our own. Copies are renamed with sources.
 """
 
 from __future__ import annotations
