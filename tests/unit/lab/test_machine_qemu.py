@@ -11,6 +11,7 @@ import pytest
 from ec2zfs.lab.machines.qemu import (
     IDENTITY_BYTES,
     PORTS,
+    TRANSLATED_CPU,
     Accelerator,
     Boot,
     Files,
@@ -44,7 +45,7 @@ def values(words: list[str], option: str) -> list[str]:
         ("-m", "2048"),
         ("-smp", "2"),
         ("-accel", "tcg,thread=multi"),
-        ("-cpu", "max"),
+        ("-cpu", TRANSLATED_CPU),
         ("-kernel", "/i/vmlinuz"),
         ("-initrd", "/i/initrd"),
         ("-qmp", "unix:/m/qmp,server=on,wait=off"),
@@ -59,10 +60,12 @@ def test_a_machine(option: str, value: str) -> None:
 
 @pytest.mark.parametrize(
     ("accelerator", "words"),
-    [(TCG, ["tcg,thread=multi", "max"]), (KVM, ["kvm", "host"])],
+    [(TCG, ["tcg,thread=multi", TRANSLATED_CPU]), (KVM, ["kvm", "host"])],
 )
 def test_the_accelerator(accelerator: Accelerator, words: list[str]) -> None:
     assert values(argv(accelerator), "-accel") + values(argv(accelerator), "-cpu") == words
+    fixed = "norandmaps" in values(argv(accelerator), "-append")[0]
+    assert fixed == (accelerator is TCG), "addresses stay random wherever that costs nothing"
 
 
 @pytest.mark.parametrize(
