@@ -209,44 +209,55 @@ def test_the_preview_tells_what_new_copies_are_given() -> None:
 
 
 @dataclass(frozen=True)
-class Night:
-    """What is set between two runs, at the site and by hand on the copies, and when the run dies (0: it does not)."""
+class Event:
+    """A property is set or unset, at the site or by hand on a copy; or a run dies at a moment (0: it does not)."""
 
-    site: Mapping[str, Mapping[str, str]]
-    copies: Mapping[str, Mapping[str, str]]
-    death: int
+    what: str
+    dataset: str = "tank"
+    name: str = ""
+    value: str = ""
+    moment: int = 0
 
 
-natives = st.dictionaries(
-    st.sampled_from(("compression", "recordsize", "atime", "mountpoint", "quota", "volsize")),
-    st.sampled_from(("on", "off")),
-    max_size=5,
+whats = st.sampled_from(("set", "unset", "set on the copy", "unset on the copy"))
+datasets = st.sampled_from(NAMES)
+natives = st.sampled_from(("compression", "recordsize", "atime", "mountpoint", "quota", "volsize"))
+others = st.sampled_from(("my:note", "b:c"))
+histories = st.lists(
+    st.one_of(
+        st.builds(Event, whats, datasets, natives, st.sampled_from(("on", "off"))),
+        st.builds(Event, whats, datasets, others, st.text(" \t-=%'\"\\$`ü☃\u2028\r", max_size=8)),
+        st.builds(Event, st.just("run"), moment=st.integers(0, 60)),
+    ),
+    min_size=3,
+    max_size=25,
 )
-texts = st.text(st.characters(exclude_characters="\n\0", codec="utf-8"), max_size=20)
-others = st.dictionaries(st.sampled_from(("my:note", "b:c")), texts)
-trees = st.dictionaries(st.sampled_from(NAMES), st.builds(lambda some, more: some | more, natives, others))
-nights = st.builds(Night, trees, trees, st.integers(0, 30))
 
 
-@settings(max_examples=50, deadline=None)
-@given(st.lists(nights, max_size=4))
-def test_whatever_is_set_the_copies_end_with_it(history: list[Night]) -> None:
-    world = grown()
-    world.replicate()
-    for night in history:
-        for name, set_there in night.site.items():
-            world.site.zfs.find(name).properties = dict(set_there)
-        for name, set_here in night.copies.items():
-            copy = world.receiver.zfs.find(f"cloud/{name}")
-            strange = given_to(world, name)
-            copy.properties = {each: value for each, value in copy.properties.items() if each not in strange}
-            copy.properties |= expected(set_here)
+def happen(world: World, event: Event) -> None:
+    by_hand = event.what.endswith("on the copy")
+    pool, name = (world.receiver.zfs, f"cloud/{event.dataset}") if by_hand else (world.site.zfs, event.dataset)
+    prop = f"{RECORD}{event.name}" if by_hand and event.name not in HELD else event.name
+    if event.what == "run":
+        world.listen(Fuse(event.moment).step if event.moment else unheard)
         with suppress(Killed):
-            world.listen(Fuse(night.death).step if night.death else unheard)
             world.replicate()
         world.listen()
-        world.replicate()
-        for name in NAMES:
-            held = world.site.zfs.find(name)
-            assert given_to(world, name) == expected(held.received | held.properties)
-        assert world.replicate().properties == ()
+    elif event.what.startswith("set"):
+        pool.find(name).properties[prop] = event.value
+    else:
+        pool.find(name).properties.pop(prop, None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories)
+def test_whatever_is_set_the_copies_end_with_it(history: list[Event]) -> None:
+    world = grown()
+    world.replicate()
+    for event in history:
+        happen(world, event)
+    assert world.replicate().warnings == ()
+    for name in NAMES:
+        held = world.site.zfs.find(name)
+        assert given_to(world, name) == expected(held.received | held.properties)
+    assert world.replicate().properties == ()
