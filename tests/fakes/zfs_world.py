@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from tests.fakes import zfs_properties
 from tests.fakes.zfs_changes import CHANGES, local_values
 from tests.fakes.zfs_pool import Pool, Stream, ZfsSays, token_contents
 
@@ -42,8 +43,8 @@ class ZfsHost:
     def run(self, command: Command) -> Result:
         self.commands.append(command.argv)
         stdin = command.stdin if isinstance(command.stdin, bytes) else b""
-        status, out, err = self._interpreted(command.argv, stdin.decode())
-        result = Result(status, out.encode(), err.encode())
+        status, out, err = self._interpreted(command.argv, stdin.decode("utf-8", "surrogateescape"))
+        result = Result(status, out.encode("utf-8", "surrogateescape"), err.encode())
         if status not in command.accept:
             raise self.explain(command, status, result.stderr)
         return result
@@ -60,6 +61,8 @@ class ZfsHost:
     def _interpreted(self, argv: Sequence[str], stdin: str) -> tuple[int, str, str]:
         if argv[:2] == ("sh", "-c"):
             return self._script(argv[3], argv[4:], stdin)
+        if argv[0] == "xargs":
+            return 0, "".join(zfs_properties.setting_script(self._bare, item) for item in stdin.split("\0")[:-1]), ""
         self.hook(f"{self.name}: before {shlex.join(argv)}")
         try:
             answer = self._tool(argv)
@@ -81,6 +84,8 @@ class ZfsHost:
         if name == "zfs_sizes.sh":
             sends = (("zfs", "send", "-nP", *line.split("\t")) for line in lines)
             return 0, "".join("stream\n" + self._interpreted(send, "")[1] for send in sends), ""
+        if name == "zfs_properties.sh":
+            return zfs_properties.listing_script(self._bare, lines)
         if name == "zfs_hold.sh":
             return self._hold_script(words, stdin.splitlines())
         assert name == "zfs_mark.sh", name
@@ -91,6 +96,9 @@ class ZfsHost:
                 return made
         gone = [self._interpreted(("zfs", "destroy", bookmark), "") for bookmark in outdated]
         return next((answer for answer in gone if answer[0]), (0, "", ""))
+
+    def _bare(self, argv: Sequence[str]) -> tuple[int, str, str]:
+        return self._interpreted(argv, "")
 
     def _destroyed(self, words: Sequence[str], names: str, meant: str) -> str:
         marked_by, *preview = words
@@ -153,8 +161,8 @@ class ZfsHost:
             "hold": lambda words: self.zfs.hold(words[0], words[1:]),
             "release": lambda words: self.zfs.release(words[0], words[1:]),
             "holds": self._holds,
-            "set": self._set,
-            "inherit": self._inherit,
+            "set": lambda words: zfs_properties.set_properties(self.zfs, words),
+            "inherit": lambda words: zfs_properties.inherit(self.zfs, words),
             "create": self._create,
             "receive": self._receive_abort,
             "send": self._send_size,
@@ -169,8 +177,10 @@ class ZfsHost:
         return self.zfs.listing(names, options["-t"].split(","), options["-o"].split(","), depth)
 
     def _get(self, words: list[str]) -> str:
-        if "-s" in words:
+        if "-r" in words:
             return local_values(self.zfs, words)
+        if "-s" in words:
+            return zfs_properties.get(self.zfs, words)
         options, names = _parsed(words, flags=("-Hp",), values=("-o",))
         prop, name = names
         assert options["-o"] == "value"
@@ -179,16 +189,6 @@ class ZfsHost:
     def _holds(self, words: list[str]) -> str:
         assert words[0] in ("-H", "-Hp"), words
         return self.zfs.holds(words[1:], seconds=words[0] == "-Hp")
-
-    def _set(self, words: list[str]) -> None:
-        change, name = words
-        prop, value = change.split("=", 1)
-        assert prop.startswith("ec2zfs:"), f"only properties of ours may be set, not {change}"
-        self.zfs.find(name).properties[prop] = value
-
-    def _inherit(self, words: list[str]) -> None:
-        prop, name = words
-        self.zfs.find(name).properties.pop(prop, None)
 
     def _snapshot(self, words: list[str]) -> None:
         options, names = _parsed(words, flags=(), values=("-o",), repeated=True)

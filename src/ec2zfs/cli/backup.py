@@ -89,6 +89,8 @@ def _show_preview(session: Session, preview: BackupPreview) -> None:
     output.table("snapshots", [{"action": str(action)} for action in preview.snapshots])
     output.table("receiver", [{"action": str(action)} for action in preview.receiver])
     output.table("replication", steps + unsent)
+    if preview.replication.properties:
+        output.table("properties of new copies", [{"action": str(each)} for each in preview.replication.properties])
     output.result(
         "dry run: nothing was changed",
         {
@@ -98,6 +100,7 @@ def _show_preview(session: Session, preview: BackupPreview) -> None:
             "volumes": f"{dollars(sum(known, Decimal()) if len(known) == len(monthly) else None)} a month",
             "prices": prices.caption,
             "snapshots to destroy at the site": preview.pruning.count,
+            "properties of present copies": "compared when the pool is open",
             "at the end": preview.ending,
         },
     )

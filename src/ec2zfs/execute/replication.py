@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from ec2zfs.errors import CommandFailed, ReplicationConflict
 from ec2zfs.execute.holds import HoldKeeper
 from ec2zfs.execute.progress import Bar, Progress, Silent
+from ec2zfs.execute.properties import keep_properties, seen_properties
 from ec2zfs.execute.replica_run import Ends, ReplicaRun
 from ec2zfs.execute.replication_report import DatasetReport, ReplicationReport
 from ec2zfs.execute.replication_state import source_datasets, target_datasets
@@ -21,6 +22,7 @@ from ec2zfs.model.replication import ReplicationState
 from ec2zfs.model.source import Source
 from ec2zfs.plan.conflicts import conflict_error
 from ec2zfs.plan.cursors import expected_state
+from ec2zfs.plan.properties import with_properties
 from ec2zfs.plan.replication import DatasetPlan, ReplicationPlan, plan_replication, require_space
 from ec2zfs.plan.replication_steps import RenameCopy, Transfer
 from ec2zfs.plan.selection import Selection
@@ -53,17 +55,19 @@ class Replicator:
         """
         require_source(self.site.name, Zfs(self.site).modules_version())
         require_receiver(self.receiver.name, Zfs(self.receiver).modules_version())
+        ours, theirs = source_datasets(self.site, sources), target_datasets(self.site, self.receiver, self.pool)
         return ReplicationState(
             self.pool,
-            source_datasets(self.site, sources),
-            target_datasets(self.site, self.receiver, self.pool),
+            ours,
+            theirs,
             Zfs(self.receiver).available(self.pool),
             identities(self.receiver, self.pool),
+            seen_properties(self.site, ours, self.receiver, theirs),
         )
 
     def plan(self, state: ReplicationState) -> ReplicationPlan:
         """What is to be done, with the size of each stream."""
-        return _sized(self.site, plan_replication(self.selection.among(state)))
+        return _sized(self.site, with_properties(state, plan_replication(self.selection.among(state))))
 
     def run(self, plan: ReplicationPlan) -> ReplicationReport:
         """Carry the plan out and report on every dataset; the report's `raise_for_errors()` raises what was left out.
@@ -77,7 +81,8 @@ class Replicator:
         keeper = HoldKeeper(self.site, self.receiver, self.pool)
         with listener.bar("replicate", total, "B") as bar, keeper.holding(plan):
             reports = self._run_all(plan, bar, keeper)
-        return ReplicationReport(reports, tuple(keeper.warnings))
+        kept = keep_properties(self.receiver, plan, reports, self.progress)
+        return ReplicationReport(reports, (*keeper.warnings, *kept.warnings), kept.changes)
 
     def _run_all(self, plan: ReplicationPlan, bar: Bar, keeper: HoldKeeper) -> tuple[DatasetReport, ...]:
         reports, unfinished = list[DatasetReport](), list[str]()
@@ -114,7 +119,8 @@ def preview(site: Host, sources: Sequence[Source], pool: str, selection: Selecti
     dataset.
     """
     state = expected_state(pool, source_datasets(site, sources))
-    return _sized(site, plan_replication(selection.among(state)))
+    state = replace(state, properties=seen_properties(site, state.sources))
+    return _sized(site, with_properties(state, plan_replication(selection.among(state))))
 
 
 def _sized(site: Host, plan: ReplicationPlan) -> ReplicationPlan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ec2zfs.model.properties import SeenProperties
 from ec2zfs.model.send_flags import SendFlags
 from ec2zfs.model.snapshot import Dataset, DatasetKind
 
@@ -40,7 +41,8 @@ class ReplicationState:
     """Both sides as they are now.
 
     `targets` are all datasets of the pool. `available` is the room in the pool in bytes, None while nobody can see it.
-    `identities` are the GUIDs of sources that copies bear, by the names of the copies.
+    `identities` are the GUIDs of sources that copies bear, by the names of the copies; `properties` what is set on
+    both, None where nobody looked.
     """
 
     pool: str
@@ -48,6 +50,7 @@ class ReplicationState:
     targets: tuple[Dataset, ...]
     available: int | None = None
     identities: Mapping[str, int] = field(default_factory=dict)
+    properties: SeenProperties | None = None
 
 
 def target_name(pool: str, source: str) -> str:

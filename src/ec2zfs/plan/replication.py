@@ -32,6 +32,7 @@ from ec2zfs.plan.replication_steps import (
     DropPartial,
     Full,
     Incremental,
+    KeepProperties,
     RenameCopy,
     Resume,
     Step,
@@ -87,12 +88,17 @@ class Audit:
 
 @dataclass(frozen=True)
 class ReplicationPlan:
-    """What is to be done for all datasets, parents first, and the room in the pool in bytes (None if not known)."""
+    """What is to be done for all datasets, parents first, and the room in the pool in bytes (None if not known).
+
+    `properties` are given to the copies once they stand; `passed_over` says which cannot be, a sentence each.
+    """
 
     pool: str
     datasets: tuple[DatasetPlan, ...]
     available: int | None = None
     audit: Audit = Audit()
+    properties: tuple[KeepProperties, ...] = ()
+    passed_over: tuple[str, ...] = ()
 
     @property
     def transfers(self) -> tuple[Transfer, ...]:

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from ec2zfs.model.replication import Replica
 from ec2zfs.model.snapshot import Bookmark, ResumeToken, Snapshot
 
+SHOWN = 60
+"""Characters of a property's value that are shown."""
+
 
 @dataclass(frozen=True)
 class CreateParent:
@@ -108,6 +111,38 @@ class Mark:
 
     def __str__(self) -> str:
         return f"mark {self.snapshot} as the last common snapshot"
+
+
+@dataclass(frozen=True)
+class KeepProperties:
+    """Let a copy have the properties of its source: `given` by name and value, `taken` are inherited again.
+
+    `before` is what those of the given ones had that were set already (None: a value that cannot be told). `begun`: the
+    copy is yet to be made.
+    """
+
+    target: str
+    given: tuple[tuple[str, str], ...] = ()
+    taken: tuple[str, ...] = ()
+    before: tuple[tuple[str, str | None], ...] = ()
+    begun: bool = False
+
+    def __str__(self) -> str:
+        before = dict(self.before)
+        words = [f"{name}={_shown(value)}{_was(before[name]) if name in before else ''}" for name, value in self.given]
+        parts = [f"set {', '.join(words)}"] if words else []
+        parts += [f"inherit {', '.join(self.taken)}"] if self.taken else []
+        return f"{' and '.join(parts)} on {self.target}"
+
+
+def _was(value: str | None) -> str:
+    return "" if value is None else f" (was {_shown(value)})"
+
+
+def _shown(value: str) -> str:
+    """The value as a terminal can show it."""
+    short = value if len(value) <= SHOWN else f"{value[:SHOWN]}…"
+    return short if short.isprintable() else ascii(short)
 
 
 Transfer = Resume | Full | Incremental

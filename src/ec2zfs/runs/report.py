@@ -30,7 +30,8 @@ class StageReport:
 class RunReport:
     """One run of a `command` such as `backup`. `bytes_sent`: of streams, None when replication did not come to its end.
 
-    `cost_usd` is the estimate for the machine's time of this run, None without a known price.
+    `cost_usd` is the estimate for the machine's time of this run, None without a known price. `properties` are what was
+    set on copies or inherited there again, a sentence for each copy.
     """
 
     pool: str
@@ -40,6 +41,7 @@ class RunReport:
     bytes_sent: int | None
     cost_usd: float | None
     command: str = "backup"
+    properties: tuple[str, ...] = ()
 
     @property
     def clean(self) -> bool:

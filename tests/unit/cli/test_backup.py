@@ -27,6 +27,7 @@ def test_a_run_ends_with_copies_a_result_and_a_report(backup: Backup) -> None:
     (report,) = backup.reports()
     assert json.loads(Path(str(result["report"])).read_text()) == report
     assert (report["clean"], report["bytes_sent"]) == (True, 3300)
+    assert report["properties"] == ["set compression=lz4, ec2zfs:property:mountpoint=/srv on cloud/tank"]
     key = POOL_KEY.reveal().decode()
     assert key not in backup.printed.out + backup.printed.err + json.dumps(report)
 
@@ -41,6 +42,11 @@ def test_a_dry_run_shows_bytes_and_money_and_leaves_no_trace(backup: Backup) -> 
     assert str(result["receiver"]).startswith("$0.0")
     assert str(result["volumes"]).endswith(" a month")
     assert backup.told("receiver")["rows"] == [{"action": "start i-00000000000000001"}]
+    given = "set compression=lz4, ec2zfs:property:mountpoint=/srv on cloud/tank"
+    assert backup.told("properties_of_new_copies")["rows"] == [{"action": given}]
+    assert backup() == ExitCode.OK
+    assert backup("--dry-run") == ExitCode.OK
+    assert not [event for event in backup.events if event["event"] == "properties_of_new_copies"]
 
 
 def test_a_failed_run_exits_with_its_failure_and_is_reported_with_what_was_sent(backup: Backup) -> None:
