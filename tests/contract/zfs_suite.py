@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.contract.zfs_copies_suite import COPIES_CASES
 from tests.contract.zfs_hold_suite import HOLD_CASES
 from tests.contract.zfs_pruning_suite import PRUNING_CASES
 from tests.contract.zfs_repair_suite import REPAIR_CASES
@@ -361,6 +362,7 @@ CASES: tuple[Case, ...] = (
     *HOLD_CASES,
     *PRUNING_CASES,
     *REPAIR_CASES,
+    *COPIES_CASES,
     datasets_are_told_with_their_histories,
     what_does_not_exist_is_named,
     guids_are_told_of_what_exists,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ec2zfs.errors import CommandFailed, ReplicationConflict
+from ec2zfs.execute.copies import ready_copies
 from ec2zfs.execute.holds import HoldKeeper
 from ec2zfs.execute.progress import Bar, Progress, Silent
 from ec2zfs.execute.replica_run import Ends, ReplicaRun
@@ -59,6 +60,7 @@ class Replicator:
             target_datasets(self.site, self.receiver, self.pool),
             Zfs(self.receiver).available(self.pool),
             identities(self.receiver, self.pool),
+            covered=tuple(sources),
         )
 
     def plan(self, state: ReplicationState) -> ReplicationPlan:
@@ -76,8 +78,9 @@ class Replicator:
         listener = self.progress if plan.transfers else Silent()
         keeper = HoldKeeper(self.site, self.receiver, self.pool)
         with listener.bar("replicate", total, "B") as bar, keeper.holding(plan):
+            notices = ready_copies(self.receiver, plan, keeper, self.progress)
             reports = self._run_all(plan, bar, keeper)
-        return ReplicationReport(reports, tuple(keeper.warnings))
+        return ReplicationReport(reports, (*notices, *keeper.warnings), plan.orphans)
 
     def _run_all(self, plan: ReplicationPlan, bar: Bar, keeper: HoldKeeper) -> tuple[DatasetReport, ...]:
         reports, unfinished = list[DatasetReport](), list[str]()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ec2zfs.errors import Ec2zfsError, ReplicationIncomplete
 from ec2zfs.model.replication import Replica
+from ec2zfs.plan.orphans import Orphan
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,14 @@ class DatasetReport:
 
 @dataclass(frozen=True)
 class ReplicationReport:
-    """What became of all datasets. `notices` are faults around them that did no harm."""
+    """What became of all datasets. `notices` are faults around them that did no harm.
+
+    `orphans` are copies whose sources do not exist any more.
+    """
 
     datasets: tuple[DatasetReport, ...]
     notices: tuple[str, ...] = ()
+    orphans: tuple[Orphan, ...] = ()
 
     @property
     def bytes(self) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ec2zfs.model.send_flags import SendFlags
 from ec2zfs.model.snapshot import Dataset, DatasetKind
+from ec2zfs.model.source import Source
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class ReplicationState:
     """Both sides as they are now.
 
     `targets` are all datasets of the pool. `available` is the room in the pool in bytes, None while nobody can see it.
-    `identities` are the GUIDs of sources that copies bear, by the names of the copies.
+    `identities` are the GUIDs of sources that copies bear, by the names of the copies. `excluded` are datasets of the
+    sources that a policy leaves out, `covered` is what is to be safe.
     """
 
     pool: str
@@ -48,6 +50,8 @@ class ReplicationState:
     targets: tuple[Dataset, ...]
     available: int | None = None
     identities: Mapping[str, int] = field(default_factory=dict)
+    excluded: tuple[Dataset, ...] = ()
+    covered: tuple[Source, ...] = ()
 
 
 def target_name(pool: str, source: str) -> str:

@@ -94,6 +94,34 @@ class TargetOccupied:
 
 
 @dataclass(frozen=True)
+class PlaceTaken:
+    """The source was renamed, and another dataset stands where its copy, which is at `strayed`, should follow it.
+
+    `snapshots` are those of what stands there; `owner` is the source whose copy it is, "" when it is of none of now.
+    """
+
+    replica: Replica
+    strayed: str
+    snapshots: tuple[Snapshot, ...]
+    owner: str = ""
+
+    def __str__(self) -> str:
+        what = f"the copy of {self.owner}" if self.owner else "another dataset"
+        held = f"with the snapshots {_few(self.snapshots)}" if self.snapshots else "without a snapshot"
+        return (
+            f"{self.replica.source} was renamed, and its copy {self.strayed} cannot follow it to "
+            f"{self.replica.target}, where {what} stands, {held}."
+        )
+
+    def advice(self) -> str:
+        """What the operator can do."""
+        return (
+            f"`ec2zfs repair {shlex.quote(self.replica.source)}` sets {self.replica.target} aside under another name, "
+            f"and the next run moves {self.strayed} there."
+        )
+
+
+@dataclass(frozen=True)
 class EncryptionChanged:
     """One side is natively encrypted and the other is not: raw and plain streams never mix (fact 38)."""
 
@@ -167,6 +195,7 @@ Conflict = (
     | NoCommonBase
     | TargetModified
     | TargetOccupied
+    | PlaceTaken
     | EncryptionChanged
     | KindChanged
     | NameTooLong
