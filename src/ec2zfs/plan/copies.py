@@ -54,8 +54,8 @@ class Copies:
 
     def continues(self, source: Dataset, name: str) -> bool:
         """Whether the source and this copy have a snapshot in common (of the source a bookmark at least)."""
-        theirs = {snapshot.guid for snapshot in self.standing[name].snapshots}
-        return any(entry.guid in theirs for entry in (*source.snapshots, *source.bookmarks))
+        ours = {snapshot.guid for snapshot in source.snapshots} | {bookmark.guid for bookmark in source.bookmarks}
+        return any(snapshot.guid in ours for snapshot in self.standing[name].snapshots)
 
     def after(self, old: str, new: str) -> Copies:
         """The same after a copy was renamed, with all below it."""
