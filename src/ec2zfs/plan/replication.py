@@ -233,10 +233,11 @@ def find_common(source: Dataset, target: Dataset | None) -> Common | None:
 
 def _audit(state: ReplicationState) -> Audit:
     """Where to look for holds, if ZFS remembers that there may be any."""
-    site = any(state.pool in source.held_for for source in state.sources)
+    sources = (*state.sources, *state.excluded)
+    site = any(state.pool in source.held_for for source in sources)
     receiver = any(target.name == state.pool and state.pool in target.held_for for target in state.targets)
     return Audit(
-        tuple(source.name for source in state.sources) if site else (),
+        tuple(source.name for source in sources) if site else (),
         tuple(target.name for target in state.targets) if receiver else (),
     )
 
