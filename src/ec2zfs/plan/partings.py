@@ -48,9 +48,9 @@ def place_taken(copies: Copies, replica: Replica, source: Dataset, state: Replic
     strayed, place = copies.strayed(source, replica.target), replica.target
     if not strayed or place not in copies.standing or copies.continues(source, place):
         return None
-    names = {each.guid: each.name for each in (*state.sources, *state.excluded)}
-    owner = names.get(copies.marks.get(place, 0), "")
-    return PlaceTaken(replica, strayed, copies.standing[place].snapshots, owner)
+    mark, snapshots = copies.marks.get(place), copies.standing[place].snapshots
+    owner = next((each.name for each in (*state.sources, *state.excluded) if each.guid == mark), "")
+    return PlaceTaken(replica, strayed, snapshots, owner, any(each.guid == mark for each in state.sources))
 
 
 def name_aside(pool: str, source: Dataset) -> str:

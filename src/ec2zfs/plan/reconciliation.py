@@ -12,7 +12,7 @@ from datetime import datetime
 from ec2zfs.errors import Refused
 from ec2zfs.model.replication import ReplicationState
 from ec2zfs.model.snapshot import Dataset, ResumeToken, Snapshot
-from ec2zfs.plan.conflicts import Conflict, Diverged, NameTooLong, TargetModified
+from ec2zfs.plan.conflicts import Conflict, Diverged, NameTooLong, PlaceTaken, TargetModified
 from ec2zfs.plan.copies import Copies
 from ec2zfs.plan.replication import DatasetPlan, ReplicationPlan
 
@@ -77,6 +77,8 @@ def plan_remedy(conflict: Conflict, state: ReplicationState, now: datetime, *, s
     """
     if isinstance(conflict, NameTooLong):
         raise Refused(f"{conflict} Nothing can be repaired at the copy.", hint=conflict.advice())
+    if isinstance(conflict, PlaceTaken) and conflict.owner_follows and not set_aside:
+        raise Refused(str(conflict), hint=conflict.advice())
     copy = next((target for target in state.targets if target.name == conflict.replica.target), None)
     if copy is None:
         raise Refused(

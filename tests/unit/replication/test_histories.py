@@ -27,10 +27,14 @@ events = st.one_of(
     st.builds(Event, st.just("fail"), other=st.sampled_from(sorted(FAULTS)), number=numbers),
     st.builds(Event, st.sampled_from(["daily run", "fill"]), number=numbers),
 )
-trees = st.lists(inner, max_size=6, unique=True).map(
-    lambda chosen: [Event("create", name, number=1) for name in sorted(chosen)]
+trees = st.sets(inner, min_size=2).map(
+    lambda chosen: [
+        *(Event("create", name) for name in sorted(chosen)),
+        Event("take", number=6),
+        Event("run"),
+    ]
 )
-histories = st.tuples(trees, st.lists(events, min_size=3, max_size=25)).map(lambda parts: [*parts[0], *parts[1]])
+histories = st.tuples(trees, st.lists(events, min_size=2, max_size=15)).map(lambda parts: [*parts[0], *parts[1]])
 
 
 @settings(max_examples=150, deadline=None)

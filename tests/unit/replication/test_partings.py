@@ -176,9 +176,14 @@ def test_whose_copy_stands_there_is_told() -> None:
     found = conflict(world, "tank/b")
     assert (found.strayed, found.owner, [each.name for each in found.snapshots]) == ("cloud/tank/a", "tank/z", ["one"])
     assert "where the copy of tank/z stands" in str(found)
+    assert "`ec2zfs repair tank/z --dry-run` tells why" in found.advice()
     assert conflict(world, "tank/z").snapshots == ()
     assert "where another dataset stands, without a snapshot" in str(conflict(world, "tank/z"))
     assert planned(world).partings == ()
+    state = world.replicator().observe(TANK)
+    with pytest.raises(Refused, match="where the copy of tank/z stands"):
+        plan_remedy(found, state, NOW, set_aside=False)
+    assert isinstance(plan_remedy(found, state, NOW, set_aside=True), SetAside)
 
 
 def test_the_copy_of_an_excluded_source_does_not_step_aside() -> None:
@@ -186,7 +191,9 @@ def test_the_copy_of_an_excluded_source_does_not_step_aside() -> None:
     keeps: dict[str, Keep] = {"daily": Keep(1)}
     world.selection = Selection(lambda name: None if name == "tank/z" else keeps, lambda: NOW)
     happen(world, "b>z", "a>b")
-    assert (conflict(world, "tank/b").owner, planned(world).partings) == ("tank/z", ())
+    found = conflict(world, "tank/b")
+    assert (found.owner, found.owner_follows, planned(world).partings) == ("tank/z", False, ())
+    assert "`ec2zfs repair tank/b` sets cloud/tank/b aside" in found.advice()
 
 
 def test_a_copy_with_which_another_source_goes_on_is_not_moved() -> None:
