@@ -92,7 +92,8 @@ def legal(case: Case, there: tuple[int, ...]) -> list[Stream]:
 def fewest(case: Case) -> list[tuple[Stream, ...]]:
     """All of the shortest sequences after which the copy has what it is to get."""
     start = tuple(each.guid for each in case.target.snapshots) if case.target else ()
-    goal, waiting, found = wanted(case), deque([(start, ())]), list[tuple[Stream, ...]]()
+    goal, found = wanted(case), list[tuple[Stream, ...]]()
+    waiting = deque[tuple[tuple[int, ...], tuple[Stream, ...]]]([(start, ())])
     while waiting:
         there, way = waiting.popleft()
         if found and len(way) > len(found[0]):

@@ -4,9 +4,10 @@ destroys what is not ours.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import get_args
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.fakes.zfs_pool import FakeDataset, Snap
 from tests.unit.replication.histories import DAILIES, EVENTS, FAULTS, NAMES, Event, Watched
@@ -34,10 +35,15 @@ trees = st.sets(inner, min_size=2).map(
         Event("run"),
     ]
 )
-histories = st.tuples(trees, st.lists(events, min_size=2, max_size=15)).map(lambda parts: [*parts[0], *parts[1]])
+last_minute = st.lists(st.builds(Event, st.sampled_from(["exchange", "rename", "stranger"]), inner, inner), max_size=3)
+histories = st.tuples(trees, st.lists(events, min_size=2, max_size=12), last_minute).map(lambda parts: [*chain(*parts)])
+TREE = [*(Event("create", name) for name in NAMES), Event("take", number=6), Event("run")]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
+@example([*TREE, Event("exchange", "tank/a", "tank/b")])
+@example([*TREE, Event("stranger", "tank/z"), Event("rename", "tank/a", "tank/z")])
+@example([*TREE, Event("run", number=9), Event("rename", "tank/a", "tank/c/excluded"), Event("destroy", "tank/b")])
 @given(histories)
 def test_any_history_ends_with_what_the_copies_are_to_have_or_a_named_conflict(history: list[Event]) -> None:
     watched = Watched()
