@@ -43,6 +43,12 @@ class Case:
         return Dataset("tank", 1, encrypted=False, snapshots=self.taken("tank", "source"), bookmarks=marks)
 
     @property
+    def known(self) -> set[int]:
+        """What the source can send an increment from."""
+        source = self.source
+        return {snapshot.guid for snapshot in source.snapshots} | {mark.guid for mark in source.bookmarks}
+
+    @property
     def target(self) -> Dataset | None:
         there = self.taken("cloud/tank", "target")
         more = (Snapshot("cloud/tank", f"theirs{n}", STRANGER + n, STRANGER + n) for n in range(self.strangers))
@@ -65,8 +71,7 @@ cases = st.builds(
 def wanted(case: Case) -> frozenset[int]:
     """What the copy is to get, counted anew: of the snapshots after the newest common one those that its rules keep."""
     target = case.target.snapshots if case.target else ()
-    known = {entry.guid for entry in (*case.source.snapshots, *case.source.bookmarks)}
-    base = max((each.guid for each in target if each.guid in known), default=0)
+    base = max((each.guid for each in target if each.guid in case.known), default=0)
     pending = [each for each in case.source.snapshots if each.guid > base]
     found = {each.guid for each in pending if snapshot_parts(each.name) is None}
     ours = [(parts[1], each.guid) for each in (*target, *pending) if (parts := snapshot_parts(each.name))]
@@ -85,7 +90,7 @@ def legal(case: Case, there: tuple[int, ...]) -> list[Stream]:
     sent = [each.guid for each in case.source.snapshots]
     if not there:
         return [(0, guid) for guid in sent]
-    bases = {entry.guid for entry in (*case.source.snapshots, *case.source.bookmarks)} & {there[-1]}
+    bases = case.known & {there[-1]}
     return [(base, guid) for base in bases for guid in sent if guid > base]
 
 
