@@ -79,6 +79,10 @@ class ZfsHost:
             each = [self._interpreted(("zfs", *words, line), "") for line in lines]
             failed = any(status for status, _, _ in each)
             return (123 if failed else 0), "".join(out for _, out, _ in each), "".join(err for _, _, err in each)
+        if name == "zfs_identify.sh":
+            pairs = (line.split("\t") for line in lines)
+            sets = [self._interpreted(("zfs", "set", f"{words[0]}={value}", each), "") for each, value in pairs]
+            return max(status for status, _, _ in sets), "", "".join(err for _, _, err in sets)
         if name == "zfs_destroy.sh":
             return 0, "".join(f"{self._destroyed(words, *line.split(chr(9)))}\n" for line in lines), ""
         if name == "zfs_sizes.sh":

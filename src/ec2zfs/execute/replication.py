@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ec2zfs.errors import CommandFailed, ReplicationConflict
+from ec2zfs.execute.copies import ready_copies
 from ec2zfs.execute.holds import HoldKeeper
 from ec2zfs.execute.progress import Bar, Progress, Silent
 from ec2zfs.execute.properties import keep_properties, seen_properties
@@ -63,6 +64,7 @@ class Replicator:
             Zfs(self.receiver).available(self.pool),
             identities(self.receiver, self.pool),
             seen_properties(self.site, ours, self.receiver, theirs),
+            covered=tuple(sources),
         )
 
     def plan(self, state: ReplicationState) -> ReplicationPlan:
@@ -80,9 +82,11 @@ class Replicator:
         listener = self.progress if plan.transfers else Silent()
         keeper = HoldKeeper(self.site, self.receiver, self.pool)
         with listener.bar("replicate", total, "B") as bar, keeper.holding(plan):
+            notices = ready_copies(self.receiver, plan, keeper, self.progress)
             reports = self._run_all(plan, bar, keeper)
         kept = keep_properties(self.receiver, plan, reports, self.progress)
-        return ReplicationReport(reports, (*keeper.warnings, *kept.warnings), kept.changes)
+        notices = (*notices, *keeper.warnings, *kept.warnings)
+        return ReplicationReport(reports, notices, kept.changes, plan.orphans)
 
     def _run_all(self, plan: ReplicationPlan, bar: Bar, keeper: HoldKeeper) -> tuple[DatasetReport, ...]:
         reports, unfinished = list[DatasetReport](), list[str]()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ec2zfs.model.properties import SeenProperties
 from ec2zfs.model.send_flags import SendFlags
 from ec2zfs.model.snapshot import Dataset, DatasetKind
+from ec2zfs.model.source import Source
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class ReplicationState:
 
     `targets` are all datasets of the pool. `available` is the room in the pool in bytes, None while nobody can see it.
     `identities` are the GUIDs of sources that copies bear, by the names of the copies; `properties` what is set on
-    both, None where nobody looked.
+    both, None where nobody looked. `excluded` are datasets of the sources that a policy leaves out, `covered` is what
+    is to be safe.
     """
 
     pool: str
@@ -51,6 +53,8 @@ class ReplicationState:
     available: int | None = None
     identities: Mapping[str, int] = field(default_factory=dict)
     properties: SeenProperties | None = None
+    excluded: tuple[Dataset, ...] = ()
+    covered: tuple[Source, ...] = ()
 
 
 def target_name(pool: str, source: str) -> str:

@@ -6,7 +6,7 @@ Pure. A property is held, recorded or neither (model/properties.py); what cannot
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ec2zfs.model.properties import HELD, OURS, RECORD, RECORDED, SAME, SeenProperties, Setting, Settings
@@ -44,14 +44,18 @@ def _pairs(
     seen: SeenProperties, plan: ReplicationPlan
 ) -> Iterator[tuple[Replica, bool, Settings | None, Settings | None]]:
     """Each copy that stands or is to be made: whether it is to be, and what is set on its source and on it."""
-    copies = seen.copies
+    copies = _renamed(seen.copies, plan.partings)
     for dataset in plan.datasets:
-        for step in dataset.steps:
-            if isinstance(step, RenameCopy):
-                copies = {name_after(name, step.old, step.new): each for name, each in copies.items()}
+        copies = _renamed(copies, (step for step in dataset.steps if isinstance(step, RenameCopy)))
         begun, replica = dataset.common is None, dataset.replica
         if not dataset.conflict and (dataset.transfers or not begun):
             yield replica, begun, seen.sources.get(replica.source), copies.get(replica.target, {} if begun else None)
+
+
+def _renamed(copies: Mapping[str, Settings], steps: Iterable[RenameCopy]) -> Mapping[str, Settings]:
+    for step in steps:
+        copies = {name_after(name, step.old, step.new): each for name, each in copies.items()}
+    return copies
 
 
 def keep(target: str, ours: Settings, theirs: Settings, *, begun: bool = False) -> KeepProperties | None:

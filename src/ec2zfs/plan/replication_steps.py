@@ -30,9 +30,21 @@ class RenameCopy:
 
     old: str
     new: str
+    reason: str = "as its source was"
 
     def __str__(self) -> str:
-        return f"rename {self.old} to {self.new}, as its source was"
+        return f"rename {self.old} to {self.new}, {self.reason}"
+
+
+@dataclass(frozen=True)
+class Identify:
+    """Let a copy bear the GUID of its source, by which it is known when that is renamed."""
+
+    copy: str
+    source: int
+
+    def __str__(self) -> str:
+        return f"mark {self.copy} as the copy of the dataset with the GUID {self.source}"
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ class RunReport:
     """One run of a `command` such as `backup`. `bytes_sent`: of streams, None when replication did not come to its end.
 
     `cost_usd` is the estimate for the machine's time of this run, None without a known price. `properties` are what was
-    set on copies or inherited there again, a sentence for each copy.
+    set on copies or inherited there again, a sentence for each copy. `orphans` tell of copies whose sources do not
+    exist any more, a sentence each; None when replication did not come to its end.
     """
 
     pool: str
@@ -42,6 +43,7 @@ class RunReport:
     cost_usd: float | None
     command: str = "backup"
     properties: tuple[str, ...] = ()
+    orphans: tuple[str, ...] | None = None
 
     @property
     def clean(self) -> bool:

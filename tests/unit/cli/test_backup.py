@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import pytest
 from tests.fakes.day import POOL_KEY, Controller, Cut
@@ -86,6 +87,21 @@ def test_a_price_table_that_is_wrong_is_told_before_the_run(backup: Backup, tmp_
     before = backup.day.shown()
     assert backup() == ExitCode.CONFIGURATION
     assert backup.day.shown() == before
+
+
+def test_a_copy_whose_source_was_destroyed_is_told_at_the_end_and_in_the_report_and_before_the_next_run(
+    backup: Backup,
+) -> None:
+    assert backup() == ExitCode.OK
+    assert "copies_without_a_source" not in {each["event"] for each in backup.events}
+    del backup.day.site.zfs.datasets["tank/home"]
+    assert backup() == ExitCode.OK
+    told = backup.told("copies_without_a_source")
+    (sentence,) = cast("list[str]", backup.reports()[-1]["orphans"])
+    assert sentence.startswith("tank/home does not exist any more at the site; its copy cloud/tank/home is kept.")
+    assert told["rows"] == [{"copies_without_a_source": sentence}]
+    assert backup("--dry-run") == ExitCode.OK
+    assert backup.told("copies_without_a_source") == told
 
 
 @pytest.mark.parametrize(("health", "status"), [("ONLINE", ExitCode.OK), ("DEGRADED", ExitCode.POOL_UNWELL)])
