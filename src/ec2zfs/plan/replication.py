@@ -119,13 +119,13 @@ def plan_replication(state: ReplicationState) -> ReplicationPlan:
     for source in sorted(state.sources, key=lambda source: source.name):
         target = target_name(state.pool, source.name)
         parents = tuple(CreateParent(name) for name in _ancestors(target) if name not in standing)
-        waits = _is_below(target, waiting)
+        waits = is_below(target, waiting)
         moved = "" if waits else moved_copy(source, target, targets, identities, homes)
         if moved:
             targets, identities = renamed(targets, moved, target), renamed_identities(identities, moved, target)
             standing = (standing - {name for name in standing if f"{name}/".startswith(f"{moved}/")}) | set(targets)
         flags = chain_flags(source, targets.get(target))
-        replica = Replica(source.name, target, source.kind, flags, _is_below(target, sealed), source.guid)
+        replica = Replica(source.name, target, source.kind, flags, is_below(target, sealed), source.guid)
         if waits:
             plans.append(DatasetPlan(replica, note="it waits for the first copy of its parent"))
             continue
@@ -210,7 +210,8 @@ def _token_reason(token: ResumeToken, source: Dataset, target: Dataset, pending:
     return ""
 
 
-def _is_below(name: str, datasets: Collection[str]) -> bool:
+def is_below(name: str, datasets: Collection[str]) -> bool:
+    """Whether one of the datasets stands above that name in the pool."""
     return any(above in datasets for above in _ancestors(name))
 
 
