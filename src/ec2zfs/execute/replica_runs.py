@@ -67,7 +67,10 @@ class ReplicaRuns:
                 self.crew.handing_over(self.meter),
                 self.crew.handing_over(partial(self._found, replica)),
             )
-            self.crew.work(run.run, partial(self._end, planned, run))
+            if plan.steps:
+                self.crew.work(run.run, partial(self._end, planned, run))
+            else:
+                self._end(planned, run, None)
 
     def _found(self, replica: Replica, parent: str) -> None:
         self._running[replica] = founded(self._running[replica], parent)
