@@ -6,13 +6,15 @@
 
 `ZfsHost.run` is the `Host` seam, `WorldTransport.carry` the `Transport` seam; `hook` hears of each event and may raise,
 to kill whoever drives. What must never happen (`receive -F`, an encrypted source sent plain, and unless it `may_repair`
-a rollback, or the destruction of snapshots other than by pruning) fails at once as an AssertionError.
+a rollback, or the destruction of snapshots other than by pruning) fails at once as an AssertionError. They can be
+used by several threads, and heed a `Halt` as real ones do.
 """
 
 from __future__ import annotations
 
 import itertools
 import shlex
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -22,11 +24,16 @@ from tests.fakes.zfs_changes import CHANGES, local_values
 from tests.fakes.zfs_pool import Pool, Stream, ZfsSays, token_contents
 
 from ec2zfs.errors import CommandFailed
+from ec2zfs.hosts.halting import heed
 from ec2zfs.hosts.host import Command, Result, Stage
 
 
 def unheard(event: str) -> None:
     """A hook that lets everything pass."""
+
+
+_zfs = threading.RLock()
+"""ZFS does one thing after the other; hooks are called without it."""
 
 
 @dataclass
@@ -41,6 +48,7 @@ class ZfsHost:
     version: str = "2.3.2-2~bpo12+2"
 
     def run(self, command: Command) -> Result:
+        heed()
         self.commands.append(command.argv)
         stdin = command.stdin if isinstance(command.stdin, bytes) else b""
         status, out, err = self._interpreted(command.argv, stdin.decode("utf-8", "surrogateescape"))
@@ -65,7 +73,8 @@ class ZfsHost:
             return 0, "".join(zfs_properties.setting_script(self._bare, item) for item in stdin.split("\0")[:-1]), ""
         self.hook(f"{self.name}: before {shlex.join(argv)}")
         try:
-            answer = self._tool(argv)
+            with _zfs:
+                answer = self._tool(argv)
         except ZfsSays as refusal:
             answer = (1, refusal.out, f"{refusal}\n")
         self.hook(f"{self.name}: after {shlex.join(argv)}")
@@ -257,19 +266,23 @@ class WorldTransport:
     def carry(self, sender: Stage, receiver: Stage, meter: Callable[[int], None]) -> None:
         assert isinstance(sender.host, ZfsHost)
         assert isinstance(receiver.host, ZfsHost)
+        heed()
         self.hook("stream: before")
         failing, target = sender, ""
         try:
-            stream = sender.host.stream(sender.command.argv)
-            failing = receiver
-            half = (stream.offset + stream.size) // 2
-            target = receiver.host.receive(receiver.command.argv, stream)
-            receiver.host.zfs.receive_upto(target, stream, half)
+            with _zfs:
+                stream = sender.host.stream(sender.command.argv)
+                failing = receiver
+                half = (stream.offset + stream.size) // 2
+                target = receiver.host.receive(receiver.command.argv, stream)
+                receiver.host.zfs.receive_upto(target, stream, half)
             meter(half - stream.offset)
             self.hook("stream: half way")
             if broken := self.break_at.get(next(self.number)):
                 raise broken
-            receiver.host.zfs.receive_upto(target, stream, stream.size)
+            heed()
+            with _zfs:
+                receiver.host.zfs.receive_upto(target, stream, stream.size)
         except ZfsSays as refusal:
             raise failing.host.explain(failing.command, 1, str(refusal).encode()) from refusal
         finally:

@@ -10,6 +10,10 @@ from ec2zfs.model.send_flags import SendFlags
 from ec2zfs.model.snapshot import Dataset, DatasetKind
 from ec2zfs.model.source import Source
 
+MOST_STREAMS = 4
+"""Datasets that may be replicated at once. Over one ssh connection a stream has one session, and when it is broken off
+its ending another; the connection itself and what runs beside have two more. sshd admits 10 (MaxSessions)."""
+
 
 @dataclass(frozen=True)
 class Replica:

@@ -131,14 +131,14 @@ def plan_replication(state: ReplicationState) -> ReplicationPlan:
     for source in sorted(state.sources, key=lambda source: source.name):
         target = target_name(state.pool, source.name)
         parents = tuple(CreateParent(name) for name in _ancestors(target) if name not in standing)
-        waits = _is_below(target, waiting)
+        waits = is_below(target, waiting)
         moved = "" if waits else copies.fetched(source, target)
         if moved:
             copies = copies.after(moved, target)
             standing = {name for name in standing if not f"{name}/".startswith(f"{moved}/")} | set(copies.standing)
         copy = copies.standing.get(target)
         flags = chain_flags(source, copy)
-        replica = Replica(source.name, target, source.kind, flags, _is_below(target, sealed), source.guid)
+        replica = Replica(source.name, target, source.kind, flags, is_below(target, sealed), source.guid)
         if waits:
             plans.append(DatasetPlan(replica, note="it waits for the first copy of its parent"))
             continue
@@ -205,7 +205,8 @@ def require_space(plan: ReplicationPlan) -> None:
     )
 
 
-def _is_below(name: str, datasets: Collection[str]) -> bool:
+def is_below(name: str, datasets: Collection[str]) -> bool:
+    """Whether one of the datasets stands above that name in the pool."""
     return any(above in datasets for above in _ancestors(name))
 
 
