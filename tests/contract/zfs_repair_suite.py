@@ -46,7 +46,7 @@ def destroying_by_name_is_all_or_nothing(sides: Sides) -> None:
     sides.send(Incremental(sides.replica, one, two))
     copy = sides.copy()
     assert copy
-    gone = replace(copy.snapshots[0], name="gone")
+    gone = copy.snapshots[0]._replace(name="gone")
     assert zfs_repair.reclaimed(sides.receiver, [gone]) is None
     with pytest.raises(CommandFailed, match="could not find any snapshots to destroy"):
         zfs_repair.destroy(sides.receiver, [gone])

@@ -44,11 +44,11 @@ def _show(session: Session, plan: PruningPlan) -> None:
     from ec2zfs.execute.pruning import freed
 
     rows = [
-        {"snapshot": verdict.snapshot, "bytes of its own": used, "reason": verdict.reason}
+        {"snapshot": str(verdict.snapshot), "bytes of its own": used, "reason": verdict.reason}
         for action in plan.actions
         for verdict, used in zip(action.verdicts, action.used, strict=True)
     ]
-    spared = [{"snapshot": verdict.snapshot, "kept because": verdict.reason} for verdict in plan.spared]
+    spared = [{"snapshot": str(verdict.snapshot), "kept because": verdict.reason} for verdict in plan.spared]
     sizes = freed(session.site, plan)
     session.output.table("snapshots to destroy", rows)
     if spared:

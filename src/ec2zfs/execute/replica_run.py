@@ -113,7 +113,7 @@ class ReplicaRun:
         self.ends.transport.carry(sender, Stage(self.ends.receiver, receive_command(step)), heard)
         self._check(step)
         self.sent.append(Sent(str(step), step.base.name if step.base else "", step.to.name, moved[0]))
-        copy = replace(step.to, dataset=step.replica.target)
+        copy = step.to._replace(dataset=step.replica.target)
         self.plan = replace(self.plan, common=Common(step.to, copy, bookmarked=False))
 
     def _check(self, step: Transfer) -> None:

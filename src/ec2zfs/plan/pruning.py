@@ -7,13 +7,13 @@ one, so that a hundred thousand snapshots are judged from the one fast listing (
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
 from ec2zfs.model.policy import Keeps
 from ec2zfs.model.snapshot import Dataset
-from ec2zfs.plan.retention import Verdict, judge
+from ec2zfs.plan.retention import Verdict, given_up, judge
 
 BATCH = 500
 """Snapshots that one `zfs destroy` is given; their names stay far under what a command line takes."""
@@ -61,7 +61,13 @@ class TierRules:
 
 def candidates(datasets: Iterable[Dataset], tier: TierRules, now: datetime) -> list[Verdict]:
     """The snapshots that by the rules would go."""
-    return [verdict for dataset in datasets for verdict in verdicts(dataset, tier, now) if not verdict.kept]
+    ruled = ((dataset, tier.keeps(dataset.name)) for dataset in datasets)
+    return [
+        verdict
+        for dataset, keeps in ruled
+        if keeps is not None
+        for verdict in given_up(dataset.snapshots, keeps, tier.shields(dataset), now)
+    ]
 
 
 def verdicts(dataset: Dataset, tier: TierRules, now: datetime) -> list[Verdict]:
@@ -78,11 +84,11 @@ def spared(verdict: Verdict, found: Mapping[str, Particulars]) -> Verdict | None
     if seen is None or seen.guid != verdict.snapshot.guid:
         return None
     if not seen.mark:
-        return replace(verdict, kept=True, reason="ec2zfs did not make it")
+        return verdict._replace(kept=True, reason="ec2zfs did not make it")
     if seen.holds:
-        return replace(verdict, kept=True, reason="it is held (`ec2zfs holds`)")
+        return verdict._replace(kept=True, reason="it is held (`ec2zfs holds`)")
     if seen.clones:
-        return replace(verdict, kept=True, reason=f"it has the clone {seen.clones}")
+        return verdict._replace(kept=True, reason=f"it has the clone {seen.clones}")
     return verdict
 
 

@@ -6,17 +6,18 @@ Each period is counted by itself: the newest so many of it stay, and of these on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from ec2zfs.model.policy import Keep
 from ec2zfs.model.snapshot import Snapshot
-from ec2zfs.model.snapshot_name import snapshot_parts, sortable
+from ec2zfs.model.snapshot_name import period_of, snapshot_parts, sortable
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What becomes of a snapshot, and the reason. `rank` counts from 1, the newest of its period; 0: it has none."""
 
     snapshot: Snapshot
@@ -36,23 +37,60 @@ def judge(
     `shields` say by GUID why a snapshot must stay whatever the rules say: held, or needed by a copy. They take no place
     in the count, but where a rule keeps a snapshot anyway that is the reason that is told.
     """
-    ranks: dict[str, int] = {}
-    cutoffs = {name: sortable(now - keep.age) for name, keep in keeps.items() if keep.age}
-    found = []
-    for snapshot in reversed(snapshots):
-        parts = snapshot_parts(snapshot.name)
-        if parts is None:
-            found.append(Verdict(snapshot, kept=True, reason="ec2zfs did not make it"))
-            continue
-        taken, period = parts
-        rank = ranks[period] = ranks.get(period, 0) + 1
-        keep = keeps.get(period)
-        kept, reason = _by_rule(period, rank, keep, too_old=taken < cutoffs.get(period, ""))
-        if not kept and (shield := shields.get(snapshot.guid)):
-            kept, reason = True, shield
-        found.append(Verdict(snapshot, kept, reason, rank))
+    rules = _Rules.of(keeps, shields, now)
+    found = [rules.verdict(snapshot, period, rank) for snapshot, period, rank in _ranked(snapshots)]
     found.reverse()
     return found
+
+
+def given_up(
+    snapshots: Sequence[Snapshot], keeps: Mapping[str, Keep], shields: Mapping[int, str], now: datetime
+) -> list[Verdict]:
+    """Only the verdicts of `judge` on what goes; no time is spent on words for the many that are kept."""
+    rules, found = _Rules.of(keeps, shields, now), []
+    for snapshot, period, rank in _ranked(snapshots):
+        keep = keeps.get(period)
+        if keep and (rank > keep.count or keep.age):
+            verdict = rules.verdict(snapshot, period, rank)
+            if not verdict.kept:
+                found.append(verdict)
+    found.reverse()
+    return found
+
+
+def _ranked(snapshots: Sequence[Snapshot]) -> Iterator[tuple[Snapshot, str, int]]:
+    """Newest first: each with its period, "" for one that is not ours, and its place in that, counted from 1."""
+    ranks: dict[str, int] = defaultdict(int)
+    for snapshot in reversed(snapshots):
+        period = period_of(snapshot.name) or ""
+        ranks[period] += 1
+        yield snapshot, period, ranks[period]
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """What is kept of each period, the times before which one is too old, as in names, and what must stay by GUID."""
+
+    keeps: Mapping[str, Keep]
+    cutoffs: Mapping[str, str]
+    shields: Mapping[int, str]
+
+    @staticmethod
+    def of(keeps: Mapping[str, Keep], shields: Mapping[int, str], now: datetime) -> _Rules:
+        return _Rules(keeps, {name: sortable(now - keep.age) for name, keep in keeps.items() if keep.age}, shields)
+
+    def verdict(self, snapshot: Snapshot, period: str, rank: int) -> Verdict:
+        if not period:
+            return Verdict(snapshot, kept=True, reason="ec2zfs did not make it")
+        kept, reason = _by_rule(period, rank, self.keeps.get(period), too_old=self._too_old(snapshot, period))
+        if not kept and (shield := self.shields.get(snapshot.guid)):
+            return Verdict(snapshot, kept=True, reason=shield, rank=rank)
+        return Verdict(snapshot, kept, reason, rank)
+
+    def _too_old(self, snapshot: Snapshot, period: str) -> bool:
+        cutoff = self.cutoffs.get(period)
+        parts = snapshot_parts(snapshot.name) if cutoff else None
+        return bool(cutoff and parts and parts.time < cutoff)
 
 
 def _by_rule(period: str, rank: int, keep: Keep | None, *, too_old: bool) -> tuple[bool, str]:

@@ -7,9 +7,11 @@ a dataset, and never rolls back.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from operator import attrgetter
 
 from ec2zfs.errors import CommandFailed
 from ec2zfs.hosts.host import Command, Host
@@ -124,21 +126,21 @@ def parse_datasets(lines: Iterable[str]) -> tuple[Dataset, ...]:
 
 def with_history(datasets: Iterable[Dataset], lines: Iterable[str]) -> tuple[Dataset, ...]:
     """The datasets with the snapshots and bookmarks of lines of `HISTORY_COLUMNS`, oldest first."""
-    snapshots: dict[str, list[Snapshot]] = {}
-    bookmarks: dict[str, list[Bookmark]] = {}
+    snapshots: dict[str, list[Snapshot]] = defaultdict(list)
+    bookmarks: dict[str, list[Bookmark]] = defaultdict(list)
     for line in lines:
         name, guid, createtxg = line.split("\t")
         dataset, at, short = name.partition("@")
         if at:
-            snapshots.setdefault(dataset, []).append(Snapshot(dataset, short, int(guid), int(createtxg)))
+            snapshots[dataset].append(Snapshot(dataset, short, int(guid), int(createtxg)))
         else:
             dataset, _, short = name.partition("#")
-            bookmarks.setdefault(dataset, []).append(Bookmark(dataset, short, int(guid), int(createtxg)))
+            bookmarks[dataset].append(Bookmark(dataset, short, int(guid), int(createtxg)))
     return tuple(
         replace(
             dataset,
-            snapshots=tuple(sorted(snapshots.get(dataset.name, ()), key=lambda entry: entry.createtxg)),
-            bookmarks=tuple(sorted(bookmarks.get(dataset.name, ()), key=lambda entry: entry.createtxg)),
+            snapshots=tuple(sorted(snapshots.get(dataset.name, ()), key=attrgetter("createtxg"))),
+            bookmarks=tuple(sorted(bookmarks.get(dataset.name, ()), key=attrgetter("createtxg"))),
         )
         for dataset in datasets
     )

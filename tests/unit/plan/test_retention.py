@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from ec2zfs.model.period import STANDARD, Period
 from ec2zfs.model.policy import Keep, PolicyRule, Schedule, Tier
 from ec2zfs.model.snapshot import Dataset, Snapshot
-from ec2zfs.model.snapshot_name import snapshot_name, snapshot_parts
+from ec2zfs.model.snapshot_name import period_of, snapshot_name, snapshot_parts
 from ec2zfs.plan.calendar import due_on
 from ec2zfs.plan.due import plan_snapshots
-from ec2zfs.plan.retention import judge
+from ec2zfs.plan.retention import given_up, judge
 
 NOW = datetime(2026, 11, 25, 2, 17, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -97,11 +97,6 @@ def _history(ages: Sequence[tuple[int, str | None]]) -> list[Snapshot]:
     return [snapshot(name, txg) for txg, name in enumerate(names)]
 
 
-def period_of(each: Snapshot) -> str | None:
-    parts = snapshot_parts(each.name)
-    return parts.period if parts else None
-
-
 @given(HISTORIES, KEEPS, st.sets(st.integers(1000, 1059)))
 def test_whatever_the_history_and_the_rules(history: list[Snapshot], keeps: dict[str, Keep], held: set[int]) -> None:
     shields = dict.fromkeys(held, "held")
@@ -110,12 +105,13 @@ def test_whatever_the_history_and_the_rules(history: list[Snapshot], keeps: dict
     gone = [verdict.snapshot for verdict in verdicts if not verdict.kept]
 
     assert [verdict.snapshot for verdict in verdicts] == history
+    assert given_up(history, keeps, shields, NOW) == [verdict for verdict in verdicts if not verdict.kept]
     assert all(verdict.kept for verdict in judge(left, keeps, shields, NOW)), "pruning twice is pruning once"
     assert not held & {each.guid for each in gone}
-    assert all(period_of(each) in keeps for each in gone), "what has no rule, or was made by hand, stays"
+    assert all(period_of(each.name) in keeps for each in gone), "what has no rule, or was made by hand, stays"
     for period, keep in keeps.items():
-        ours = [each for each in history if period_of(each) == period]
-        by_rule = [each for each in left if period_of(each) == period and each.guid not in held]
+        ours = [each for each in history if period_of(each.name) == period]
+        by_rule = [each for each in left if period_of(each.name) == period and each.guid not in held]
         assert len(by_rule) <= max(1, keep.count)
         assert not ours or ours[-1] in left, "the newest stays"
         young = [each for each in ours if keep.age is None or _age(each) <= keep.age]
@@ -146,7 +142,7 @@ def test_a_year_by_the_clock_gives_exactly_the_expected_snapshots() -> None:
         now = begin + timedelta(hours=hour)
         held = _run(held, schedule, now, hour)
     expected = {name: _last_dues(period, keeps[name].count, now) for name, period in _STANDARD.items()}
-    found = {name: [_when(each) for each in held.snapshots if period_of(each) == name] for name in keeps}
+    found = {name: [_when(each) for each in held.snapshots if period_of(each.name) == name] for name in keeps}
     assert found == expected
 
 

@@ -96,7 +96,7 @@ def test_every_snapshot_after_the_common_base_is_sent_in_turn(source: str, targe
 
 def test_a_base_is_known_by_its_guid_and_not_by_its_name() -> None:
     source = dataset("tank/home", "a b")
-    renamed = replace(source, snapshots=(replace(source.snapshots[0], name="renamed"), source.snapshots[1]))
+    renamed = replace(source, snapshots=(source.snapshots[0]._replace(name="renamed"), source.snapshots[1]))
     assert steps(renamed, dataset("cloud/tank/home", "a")) == "renamed>b"
 
 

@@ -1,0 +1,269 @@
+"""Replication beside the peers, on real ZFS in the lab: nothing to do, many small changes, and one large first copy.
+
+Two pools in the site's machine are two hosts to all of them: each tool runs here, in a process of its own, and reaches
+both by ssh in its own way. They take turns on the same copies. Ours is the product's `Replicator` as `ec2zfs backup`
+runs it: observe, plan, run. Exits with 1 when ours is not at most half of the best peer's time with nothing to do, not
+ahead of it with small changes, or under 0.9 of `zfs send | ssh | zfs receive` with the first copy.
+
+python -m bench.replication_peers [--datasets 1000] [--changed 100] [--mib 1024] [--minutes 30] [TOOL …]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.peers import Peers, peers
+from tests.lab.zfs_ends import Ends, reached
+
+from ec2zfs.hosts.host import Command
+from ec2zfs.lab.daemon import Options
+from ec2zfs.lab.description import SiteAccess, read
+from ec2zfs.lab.image.build import build
+from ec2zfs.lab.image.recipe import recipe
+from ec2zfs.lab.laboratory import down, up
+from ec2zfs.lab.paths import cache_directory
+
+OURS, CACHED, BARE = "ec2zfs", "bzfs --cache-snapshots", "zfs send | ssh | zfs receive"
+TOOLS = (OURS, "bzfs", "syncoid", "zfs-autobackup")
+SNAPSHOTS = 20
+CHANGE = """\
+set -eu
+for folder in /mnt/bsite/changed/*/; do echo "$1" >"$folder/note"; done
+zfs snapshot -r "bsite/changed@$1"
+"""
+FULL = """\
+set -eu
+zfs create bsite/full
+head -c "${1}M" /dev/urandom >/mnt/bsite/full/data
+zfs snapshot bsite/full@first
+zfs set autobackup:full=true bsite/full
+"""
+GONE = "zfs destroy -r bcloud/bsite/full || true; zpool sync"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a tool took in seconds, or None and why there is no figure."""
+
+    tool: str
+    seconds: float | None
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Course:
+    """Where it is all run: the machine's two ends, the peers, a folder for what they write, and their longest time."""
+
+    ends: Ends
+    access: SiteAccess
+    lab: Path
+    identity: str
+    peers: Peers
+    folder: Path
+    limit: float
+
+    def command(self, tool: str, tree: str) -> list[str]:
+        """How a tool brings `bcloud/bsite/TREE` up to `bsite/TREE`."""
+        source, target = f"bsite/{tree}", f"bcloud/bsite/{tree}"
+        user = f"{self.access.user}@"
+        if tool == OURS:
+            return [sys.executable, "-m", "bench.replication_peers", "--ours", str(self.lab), source]
+        if tool.startswith("bzfs"):
+            config = str(self.folder / "bzfs_ssh_config")
+            options = [
+                "--recursive",
+                "--quiet",
+                "--log-dir",
+                str(self.folder / "bzfs-logs"),
+                "--no-privilege-elevation",
+            ]
+            ways = ["--ssh-src-config-file", config, "--ssh-dst-config-file", config]
+            more = ["--cache-snapshots"] if tree == "many" else []
+            return [self.peers.script("bzfs"), f"{user}site:{source}", f"{user}cloud:{target}", *options, *ways, *more]
+        if tool == "syncoid":
+            known = f"UserKnownHostsFile={self.access.known_hosts}"
+            port, alias = f"--sshport={self.access.port}", f"--sshoption=HostKeyAlias={self.access.alias}"
+            ways = [port, f"--sshkey={self.identity}", f"--sshoption={known}", alias]
+            options = ["--recursive", "--no-sync-snap", "--no-rollback", "--compress=none", "--quiet"]
+            ends = [f"{user}{self.access.address}:{source}", f"{user}{self.access.address}:{target}"]
+            return [*self.peers.perl("syncoid"), *options, *ways, *ends]
+        ways = ["--ssh-config", str(self.folder / "ssh_config"), "--ssh-source", "site", "--ssh-target", "cloud"]
+        options = ["--no-snapshot", "--other-snapshots", "--no-thinning", "--no-holds", "--no-guid-check"]
+        return [self.peers.script("zfs-autobackup"), *options, *ways, tree, "bcloud"]
+
+    def prepare(self, datasets: int, changed: int) -> None:
+        """Make the pools, and give both ends the buffer that peers look for."""
+        put = ("sh", "-c", "cat >/usr/local/bin/mbuffer && chmod 755 /usr/local/bin/mbuffer")
+        self.ends.site.run(Command(put, stdin=self.peers.mbuffer.read_bytes()))
+        script = Path(__file__).with_name("peers_pools.sh").read_text()
+        words = (str(datasets), str(SNAPSHOTS), str(changed))
+        self.ends.site.run(Command(("sh", "-c", script, "peers_pools.sh", *words), timeout=3600.0))
+
+    def nothing(self, tools: Sequence[str]) -> Iterator[Turn]:
+        """Let each find that there is nothing to do. bzfs has its turn again, with what it remembers of the first."""
+        for tool in (*tools, CACHED) if "bzfs" in tools else tools:
+            yield self._timed(tool, self.command(tool, "many"))
+
+    def changes(self, tools: Sequence[str]) -> Iterator[Turn]:
+        """Let each send one small change of every dataset."""
+        for number, tool in enumerate(tools):
+            name = f"change-{number}"
+            self.ends.sh(CHANGE, name)
+            yield self._whole(self._timed(tool, self.command(tool, "changed")), "changed", name)
+
+    def firsts(self, tools: Sequence[str], mib: int) -> Iterator[Turn]:
+        """Let the bare pipeline and each tool make the first copy of so many MiB."""
+        self.ends.sh(FULL, str(mib))
+        yield self._whole(self.raw(), "full", "first")
+        for tool in tools:
+            self.ends.sh(GONE)
+            yield self._whole(self._timed(tool, self.command(tool, "full")), "full", "first")
+
+    def _whole(self, turn: Turn, tree: str, snapshot: str) -> Turn:
+        """The turn, if every dataset of the tree has the snapshot on both sides."""
+        sides = [
+            self.ends.zfs("list", "-H", "-r", "-t", "snapshot", "-o", "name", top + tree)
+            for top in ("bsite/", "bcloud/bsite/")
+        ]
+        here, there = (sum(name.endswith(f"@{snapshot}") for name in names) for names in sides)
+        return turn if here == there else Turn(turn.tool, None, f"{turn.words} {there} of {here} copies are there")
+
+    def raw(self) -> Turn:
+        """The bare pipeline of the first copy, over connections that stand."""
+        ssh = f"ssh -F {self.folder / 'ssh_config'}"
+        line = f"{ssh} site zfs send -L -e -c bsite/full@first | {ssh} cloud zfs receive -u bcloud/bsite/full"
+        for host in ("site", "cloud"):
+            subprocess.run([*ssh.split(), host, "true"], check=True)
+        return self._timed(BARE, ["sh", "-c", line])
+
+    def _timed(self, tool: str, argv: list[str]) -> Turn:
+        began = time.perf_counter()
+        try:
+            done = subprocess.run(
+                argv, env=self.peers.environment, capture_output=True, text=True, timeout=self.limit, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return Turn(tool, None, f"not done in {self.limit / 60:.0f} minutes")
+        seconds = time.perf_counter() - began
+        if done.returncode:
+            return Turn(tool, None, f"ended with {done.returncode}: {(done.stderr or done.stdout)[-600:].strip()}")
+        return Turn(tool, seconds)
+
+
+@contextmanager
+def course(limit: float) -> Iterator[Course]:
+    """A lab of its own, whose site is reached as two hosts."""
+    found = peers()
+    build(recipe(), cache_directory(), print)
+    directory = Path(tempfile.mkdtemp(prefix="ec2zfs-bench-", dir="/var/tmp"))
+    try:
+        lab = up(directory, Options(owner_pid=os.getpid()), print)
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="peers-", dir="/var/tmp")))
+            ends = Ends(*(stack.enter_context(reached(name, lab, folder)) for name in ("site", "receiver")))
+            assert lab.site
+            for name, more in (("bzfs_ssh_config", ""), ("ssh_config", MASTER.format(folder=folder))):
+                written = folder / name
+                written.write_text(
+                    "".join(
+                        HOST.format(name=each, key=lab.identity, **vars(lab.site)) + more for each in ("site", "cloud")
+                    )
+                )
+                written.chmod(0o600)
+            yield Course(ends, lab.site, directory, lab.identity, found, folder, limit)
+    finally:
+        down(directory)
+
+
+HOST = """\
+Host {name}
+  HostName {address}
+  Port {port}
+  User {user}
+  IdentityFile {key}
+  UserKnownHostsFile {known_hosts}
+  HostKeyAlias {alias}
+"""
+MASTER = """\
+  ControlMaster auto
+  ControlPath {folder}/m-%n
+  ControlPersist 60
+"""
+
+
+def ours(directory: Path, dataset: str) -> None:
+    """Be the controller, as `ec2zfs backup` is while it replicates."""
+    from ec2zfs.model.source import Source
+
+    lab = read(directory)
+    assert lab
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as sockets, ExitStack() as stack:
+        ends = Ends(*(stack.enter_context(reached(name, lab, Path(sockets))) for name in ("site", "receiver")))
+        replicator = ends.replicator("bcloud")
+        report = replicator.run(replicator.plan(replicator.observe([Source(dataset)])))
+    report.raise_for_errors()
+    print(f"{report.steps} streams")
+
+
+def main() -> int:
+    """Measure, print a table a figure, and say whether the limits hold."""
+    asked = _arguments()
+    if asked.ours:
+        ours(Path(asked.ours[0]), asked.ours[1])
+        return 0
+    tools = asked.tools or TOOLS
+    with course(60.0 * asked.minutes) as run:
+        run.prepare(asked.datasets, asked.changed)
+        print(f"In an emulated machine: {', '.join(run.ends.sh('uname -sr; zfs version').split(chr(10)))}")
+        for tool in tools:
+            print(f"  {tool}: {shlex.join(run.command(tool, 'TREE'))}")
+        many = f"{asked.datasets} datasets x {SNAPSHOTS} snapshots, nothing to do"
+        held = (
+            _table(f"{many} (limit 0.5 x the best peer)", run.nothing(tools), 0.5),
+            _table(f"{asked.changed} datasets with one small change each (limit 1 x)", run.changes(tools), 1.0),
+            _table(f"a first copy of {asked.mib} MiB (limit 1.11 x of {BARE})", run.firsts(tools, asked.mib), 1 / 0.9),
+        )
+    return int(not all(held))
+
+
+def _table(what: str, turns: Iterator[Turn], limit: float) -> bool:
+    """Print the turns as they come; whether ours is within the limit, against the bare pipeline or the best peer."""
+    print(what, flush=True)
+    took: dict[str, float] = {}
+    for turn in turns:
+        if turn.seconds is None:
+            print(f"  {turn.tool:<30} {turn.words}", flush=True)
+            continue
+        took[turn.tool] = turn.seconds
+        print(f"  {turn.tool:<30} {turn.seconds:8.1f} s", flush=True)
+    mine = took.pop(OURS, None)
+    against = took.get(BARE) or min(took.values(), default=None)
+    if mine is None or against is None:
+        return False
+    print(f"  {OURS} took {mine / against:.2f} x as long")
+    return mine <= limit * against
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.replication_peers")
+    parser.add_argument("--datasets", type=int, default=1000, help="datasets with nothing to do (1000)")
+    parser.add_argument("--changed", type=int, default=100, help="datasets with a small change (100)")
+    parser.add_argument("--mib", type=int, default=1024, help="size of the first copy in MiB (1024)")
+    parser.add_argument("--minutes", type=int, default=30, help="after which a tool is ended (30)")
+    parser.add_argument("--ours", nargs=2, metavar=("LAB", "DATASET"), help=argparse.SUPPRESS)
+    parser.add_argument("tools", nargs="*", choices=(*TOOLS, []), help="only these")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
