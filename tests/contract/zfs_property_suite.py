@@ -126,7 +126,7 @@ def a_sealed_copy_takes_properties_without_its_key_and_goes_on(sides: Sides) -> 
         ("compression", "zstd"),
         ("ec2zfs:property:keylocation", "prompt"),
         ("recordsize", "1048576"),
-        ("xattr", "sa"),
+        ("xattr", "dir"),
     )
     assert keep(there.receiver, [KeepProperties(there.target, given)]) == []
     found = told(there, there.target)

@@ -17,6 +17,9 @@ Interpreter = Callable[[Sequence[str]], tuple[int, str, str]]
 COMPRESSION = ("on", "off", "lz4", "zstd", "zstd-3", "gzip", "gzip-9", "zle")
 """What ZFS takes for it; the other properties take anything here."""
 
+TOLD = {("xattr", "sa"): "on"}
+"""Values that `zfs get` tells in another word than they were set with."""
+
 
 def get(pool: Pool, words: Sequence[str]) -> str:
     """`zfs get -Hp -t … -s SOURCES -o COLUMNS PROPERTIES DATASET…`."""
@@ -61,7 +64,7 @@ def set_properties(pool: Pool, words: Sequence[str]) -> None:
         refusal = _refusal(pool, prop, value)
         if refusal:
             raise ZfsSays(f"cannot set property for '{dataset}': {refusal}")
-    found.properties |= dict(pairs)
+    found.properties |= {prop: TOLD.get((prop, value), value) for prop, value in pairs}
 
 
 def _refusal(pool: Pool, prop: str, value: str) -> str:

@@ -43,8 +43,8 @@ RECORD = "ec2zfs:property:"
 
 OURS = "ec2zfs:"
 
-SAME: Mapping[tuple[str, str], str] = {("xattr", "on"): "dir"}
-"""Values that a younger ZFS takes for something else than the one that told them: `on` is `sa` since 2.3."""
+SAME: Mapping[tuple[str, str], str] = {("xattr", "on"): "sa"}
+"""Two words for one value: since OpenZFS 2.3 `on` is what `zfs get` tells of `sa` (before, it stood for `dir`)."""
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,9 @@ def test_nothing_is_held_and_recorded() -> None:
         ({"com.sun:auto-snapshot": "-rf"}, {}, "set ec2zfs:property:com.sun:auto-snapshot=-rf"),
         ({"volsize": "1", "filesystem_count": "7", "ec2zfs:holds": "cloud"}, {}, ""),
         ({}, {"readonly": "on", "canmount": "noauto", "ec2zfs:send": "-w", "my:note": "x"}, ""),
-        ({"xattr": "on"}, {"xattr": "dir"}, ""),
+        ({"xattr": "sa"}, {"xattr": "on"}, ""),
         ({"xattr": "on"}, {"xattr": "on"}, ""),
-        ({"xattr": "on"}, {}, "set xattr=dir"),
+        ({"xattr": "on"}, {}, "set xattr=sa"),
         ({"a:b": "esc\x1b[1m"}, {}, r"set ec2zfs:property:a:b='esc\x1b[1m'"),
         (
             {"atime": "off", "quota": "7"},
