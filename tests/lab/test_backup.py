@@ -260,7 +260,7 @@ def test_a_copy_with_a_snapshot_of_its_own_is_rolled_back_once_that_is_confirmed
     assert len(with_stray) == len(before) + 1
     assert "destroy 1 of its snapshots" in operator.types("repair", SOURCE, "--dry-run")
     assert snapshots(machines, made.instance, copy) == with_stray
-    assert "repair complete" in operator.types("repair", SOURCE, "--confirm", SOURCE)
+    assert "repair complete" in operator.types("repair", SOURCE, "--confirm", SOURCE).lower()
     assert snapshots(machines, made.instance, copy) == before
     operator.types("pool", "lock")
     writes(lab, "after the repair", 1)
