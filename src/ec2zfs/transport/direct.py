@@ -86,10 +86,11 @@ class DirectTransport:
                 metered = taken
             if failed is None and any(end.failed for end in ends):
                 failed = time.monotonic()
-            if failed is not None and time.monotonic() - failed > _FOLLOWS_SECONDS:
+            if any(end.lost for end in ends) or (failed and time.monotonic() - failed > _FOLLOWS_SECONDS):
                 break
         if not all(end.done for end in ends):
-            raise min((end for end in ends if not end.done), key=lambda end: end.guilt).explained()
+            # Of two that blame the line, the one that connects knows more.
+            raise min((end for end in reversed(ends) if not end.done), key=lambda end: end.guilt).explained()
 
     def _started(self, transfer: _Transfer, stage: Stage, peer: tuple[str, int] | None) -> End:
         orders = Orders(

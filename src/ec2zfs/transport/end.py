@@ -69,6 +69,11 @@ class End:
         """Whether it ended, and well, and says so."""
         return self.outcome is Cause.DONE and self.running.status == 0
 
+    @property
+    def lost(self) -> bool:
+        """Whether it has gone without a word, to the other end neither."""
+        return self.over and self.outcome is None
+
     def hear(self) -> None:
         """Take in what it has told; its output has to be readable."""
         part = os.read(self.running.output, _LONGEST_LINE)

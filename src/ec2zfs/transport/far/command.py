@@ -10,6 +10,7 @@ import signal
 import subprocess
 
 _PIPE_BYTES = 1 << 20
+_SET_PIPE_SIZE = 1031  # fcntl.F_SETPIPE_SZ, which Python has from 3.10 on
 _SET_PARENT_DEATH_SIGNAL = 1
 _GRACE_SECONDS = 1.5
 
@@ -17,7 +18,8 @@ _GRACE_SECONDS = 1.5
 class Command:
     """A command that runs in a session of its own; its standard error is ours.
 
-    To be started by the main thread: when that is gone, however it went, the kernel kills the command.
+    To be started by the main thread: when that is gone, however it went, the kernel kills the command (and not what the
+    command itself has started, which only `end` reaches).
     """
 
     def __init__(self, argv: tuple[str, ...], *, gives: bool) -> None:
@@ -36,7 +38,7 @@ class Command:
         )
         self._pipe = self._process.stdout if gives else self._process.stdin
         with contextlib.suppress(OSError):  # fewer turns; the kernel may refuse where a user has many pipes
-            fcntl.fcntl(self.pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+            fcntl.fcntl(self.pipe, _SET_PIPE_SIZE, _PIPE_BYTES)
 
     @property
     def pipe(self) -> int:
@@ -56,8 +58,8 @@ class Command:
             return self._process.wait(seconds)
         return None
 
-    def finish_input(self) -> None:
-        """Let it see the end of its input."""
+    def close(self) -> None:
+        """Close our end of its pipe: of an input, it sees the end."""
         if self._pipe is not None:
             self._pipe.close()
 

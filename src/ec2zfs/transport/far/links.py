@@ -147,18 +147,27 @@ class Listening:
         """Where it listens."""
         return int(self._server.getsockname()[1])
 
+    def close(self) -> None:
+        """Listen no more, once the links are closed."""
+        with contextlib.suppress(OSError):  # it is closed already
+            self._server.shutdown(socket.SHUT_RDWR)
+
     def _accept(self) -> None:
-        while not self._links.closed:
-            try:
-                end, address = self._server.accept()
-            except OSError:
-                time.sleep(_FIRST_PAUSE)  # no descriptors left, or a client that went at once
-                continue
-            self._unproved.append(end)
-            if len(self._unproved) > _UNPROVED:
-                with contextlib.suppress(OSError):
-                    self._unproved.popleft().shutdown(socket.SHUT_RDWR)
-            start(self._prove, end, f"{address[0]} port {address[1]}")
+        with self._server:
+            while not self._links.closed:
+                self._welcome()
+
+    def _welcome(self) -> None:
+        try:
+            end, address = self._server.accept()
+        except OSError:
+            time.sleep(_FIRST_PAUSE)  # a client that went at once, or no descriptors are left
+            return
+        self._unproved.append(end)
+        if len(self._unproved) > _UNPROVED:
+            with contextlib.suppress(OSError):
+                self._unproved.popleft().shutdown(socket.SHUT_RDWR)
+        start(self._prove, end, f"{address[0]} port {address[1]}")
 
     def _prove(self, end: socket.socket, peer: str) -> None:
         try:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import time
 from types import FrameType
 from typing import BinaryIO, Protocol
@@ -44,7 +45,7 @@ class Role(Protocol):
         """How many bytes its buffer holds."""
         ...
 
-    def begin(self, command: Command) -> None:
+    def begin(self, command: Command) -> threading.Thread:
         """Start to move data from or to the command."""
         ...
 
@@ -80,7 +81,9 @@ class End:
         self._role: Role = self._sending or Receiving(orders, self._verdict)
         self._links = Links(orders, events, self._role.serve)
         self._connecting: Connecting | None = None
+        self._listening: Listening | None = None
         self._command: Command | None = None
+        self._mover: threading.Thread | None = None
         self._begun = time.monotonic()
 
     def run(self, more: BinaryIO) -> Outcome:
@@ -93,6 +96,8 @@ class End:
             outcome = Outcome(Cause.MISSING, f"there is no program {error.filename}")
         except OSError as error:
             outcome = Outcome(Cause.UNFIT, str(error))
+        except Exception as error:  # noqa: BLE001 - a defect of ours also has to end the command and be told
+            outcome = Outcome(Cause.UNFIT, f"{type(error).__name__}: {error}")
         with contextlib.suppress(_Signalled):
             self._verdict.settle(outcome)
             self._conclude(outcome)
@@ -102,7 +107,8 @@ class End:
     def _carried(self, more: BinaryIO) -> Outcome:
         start(self._listen_to, more)
         if self._orders.listens:
-            self._events.tell("ready", port=Listening(self._links, self._orders).port)
+            self._listening = Listening(self._links, self._orders)
+            self._events.tell("ready", port=self._listening.port)
         else:
             self._connecting = Connecting(self._links, self._orders, lambda: self._role.wanted)
         told = self._begun
@@ -116,7 +122,7 @@ class End:
     def _look(self) -> None:
         if self._command is None and self._links.ever:
             self._command = Command(self._orders.argv, gives=self._orders.sends)
-            self._role.begin(self._command)
+            self._mover = self._role.begin(self._command)
         if self._command is not None:
             self._role.look(self._command)
         if self._links.lonely > self._orders.patience:
@@ -132,6 +138,12 @@ class End:
         if self._command is not None and outcome.cause is not Cause.DONE:
             self._command.end()
         parting.join()
+        if self._listening is not None:
+            self._listening.close()
+        if self._command is not None and self._mover is not None:
+            self._mover.join(_TICK_SECONDS)
+            if not self._mover.is_alive():
+                self._command.close()
 
     def _listen_to(self, more: BinaryIO) -> None:
         for line in more:

@@ -42,9 +42,9 @@ class Receiving:
         """How many bytes its buffer holds."""
         return self._inbox.held * self._orders.frame
 
-    def begin(self, command: Command) -> None:
+    def begin(self, command: Command) -> threading.Thread:
         """Start to give the command what comes."""
-        start(self._write, command)
+        return start(self._write, command)
 
     def _write(self, command: Command) -> None:
         try:
@@ -71,7 +71,7 @@ class Receiving:
             self._verdict.settle(Outcome(Cause.UNFIT, f"the stream has {self.bytes} bytes, and {total} were sent"))
             return
         self._ended = True
-        command.finish_input()
+        command.close()
         if command.wait(self._orders.giving) is None:
             text = f"the receiving command has not ended {self._orders.giving:g} s after its input"
             self._verdict.settle(Outcome(Cause.GAVE_NOTHING, text))

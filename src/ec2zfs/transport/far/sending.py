@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import threading
 import time
 
 from ec2zfs.transport.far.command import Command
@@ -48,9 +49,9 @@ class Sending:
         """How many bytes its buffer holds."""
         return self._outbox.held * self._orders.frame
 
-    def begin(self, command: Command) -> None:
+    def begin(self, command: Command) -> threading.Thread:
         """Start to read what the command gives."""
-        start(self._read, command)
+        return start(self._read, command)
 
     def _read(self, command: Command) -> None:
         plain = memoryview(bytearray(self._orders.frame))
