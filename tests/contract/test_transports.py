@@ -65,6 +65,16 @@ def test_case(sides: Found, way: Way, case: Case) -> None:
     case(sides(way))
 
 
+OLD_PYTHON = "/usr/bin/python3"
+
+
+def test_the_distributions_own_python_serves_at_the_far_end(sides: Found) -> None:
+    probe = subprocess.run([OLD_PYTHON, "-Ic", "import cryptography"], capture_output=True, check=False)
+    if probe.returncode:
+        pytest.skip("the distribution's Python has no cryptography (Debian: apt install python3-cryptography)")
+    arrives(sides((DirectTransport(buffer=BUFFER, python=OLD_PYTHON), "local", "ssh")), 3 * MIB)
+
+
 def peaks(parent: int) -> Iterator[int]:
     """How much memory each end below a process has used at the most, in bytes."""
     for pid, words in descendants(parent).items():

@@ -153,5 +153,5 @@ CASES: tuple[Case, ...] = (
     an_interrupt,
 )
 
-FEW: tuple[Case, ...] = (many_frames_and_a_byte, a_reader_that_fails, a_writer_that_fails, an_interrupt)
+FEW: tuple[Case, ...] = (many_frames_and_a_byte, a_reader_that_fails)
 """For a way that differs from another by its hosts alone."""
