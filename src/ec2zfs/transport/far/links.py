@@ -26,7 +26,9 @@ _PARTING_SECONDS = 2.0
 
 
 class Links:
-    """`serve` reads from a connection until that is lost, in a thread of its own, and raises what ended it."""
+    """`serve` reads from a connection until that is lost, in a thread of its own, and raises what ended it; it returns
+    when the other side has parted from us.
+    """
 
     def __init__(self, orders: Orders, events: Events, serve: Callable[[Connection], None]) -> None:
         self._orders = orders
@@ -92,7 +94,7 @@ class Links:
                 self._seen = time.monotonic()
                 self._changed.notify_all()
             connection.release()
-        if not self.closed:
+        if why and not self.closed:
             self._events.tell("lost", peer=peer, why=why)
 
     def refused(self, peer: str, why: Exception) -> None:

@@ -98,13 +98,13 @@ class Receiving:
             self._verdict.settle(Outcome(Cause.TOOK_NOTHING, text))
 
     def serve(self, connection: Connection) -> None:
-        """Take in what comes on a connection, until it is lost."""
+        """Take in what comes on a connection, until it is lost or the sender parts."""
         over = threading.Event()
         self._alive.append(connection)
         pulse = start(self._pulse, connection, over)
         try:
-            while True:
-                self._hear(connection)
+            while self._hear(connection):
+                pass
         finally:
             over.set()
             connection.close()
@@ -145,7 +145,7 @@ class Receiving:
             links.part(Kind.FAIL, outcome.told)
         links.close()
 
-    def _hear(self, connection: Connection) -> None:
+    def _hear(self, connection: Connection) -> bool:
         header, payload = connection.read()
         if header.kind in OF_STREAM:
             room = self._inbox.room()
@@ -158,3 +158,4 @@ class Receiving:
             self._bye.set()
         else:
             self._verdict.settle(Outcome(Cause.PEER, bytes(payload).decode("utf-8", "replace")))
+        return header.kind not in {Kind.BYE, Kind.ABORT}
