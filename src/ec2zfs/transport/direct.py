@@ -1,0 +1,162 @@
+"""The accelerated form of transport: straight from host to host, sealed, over as many connections as make it faster.
+
+The controller starts both ends, gives them a secret that is made for this transfer, and judges them; no byte of the
+stream passes through it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import select
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ec2zfs.errors import HostError
+from ec2zfs.hosts.host import Host, Stage
+from ec2zfs.hosts.local import LocalHost
+from ec2zfs.hosts.pipeline import IdleLimits
+from ec2zfs.hosts.running import end_all
+from ec2zfs.hosts.secret import Secret
+from ec2zfs.hosts.ssh import SshHost
+from ec2zfs.transport.end import End
+from ec2zfs.transport.far.keys import SECRET_BYTES
+from ec2zfs.transport.far.orders import Orders
+from ec2zfs.transport.ssh import LIMITS
+
+MIB = 1 << 20
+_LOOPBACK = "127.0.0.1"
+_TICK_SECONDS = 0.2
+_READY_SECONDS = 60.0
+_FOLLOWS_SECONDS = 8.0
+"""After one end has failed, the other learns of it by the line; else it is ended."""
+
+
+def address_of(host: Host) -> str:
+    """The address under which the other end reaches a host: the one that ssh uses, or loopback."""
+    return host.target.address if isinstance(host, SshHost) else _LOOPBACK
+
+
+@dataclass(frozen=True)
+class DirectTransport:
+    """Carries by two ends that speak to each other (`far/`). Safe to use from several threads.
+
+    The receiving end listens, unless it is here and the sending one is not: a host that is far can be reached, and the
+    controller perhaps cannot. `ports`: the range of which one is listened on (0, 0: any). `buffer`: bytes that each
+    end may hold, at most an eighth of its memory. `flows`: connections at first, and at the most. `python`: the
+    program on a host behind ssh. `reached`: the address and port under which the other end reaches a port of a host.
+    """
+
+    ports: tuple[int, int] = (0, 0)
+    buffer: int = 128 * MIB
+    flows: tuple[int, int] = (4, 32)
+    limits: IdleLimits = LIMITS
+    python: str = "python3"
+    silence: float = 12.0
+    patience: float = 60.0
+    reached: Callable[[Host, int], tuple[str, int]] = lambda host, port: (address_of(host), port)
+
+    def carry(self, sender: Stage, receiver: Stage, meter: Callable[[int], None]) -> None:
+        """See `Transport.carry`. `meter` hears once a second what the receiving command has taken."""
+        secret = Secret(secrets.token_bytes(SECRET_BYTES))
+        ends: list[End] = []
+        try:
+            self._carry(_Transfer(sender, receiver, secret), ends, meter)
+        except BaseException:
+            end_all([end.running for end in sorted(ends, key=lambda end: end.stage is receiver)])
+            raise
+        finally:
+            for end in ends:
+                end.running.close()
+
+    def _carry(self, transfer: _Transfer, ends: list[End], meter: Callable[[int], None]) -> None:
+        listener, connector = transfer.by_place()
+        ends.append(self._started(transfer, listener, None))
+        port = _port(ends[0])
+        if port is not None:
+            ends.append(self._started(transfer, connector, self.reached(listener.host, port)))
+        metered = 0
+        failed: float | None = None
+        while not all(end.over and end.running.status is not None for end in ends):
+            _hear(ends)
+            taken = sum(end.bytes for end in ends if end.stage is transfer.receiver)
+            if taken > metered:
+                meter(taken - metered)
+                metered = taken
+            if failed is None and any(end.failed for end in ends):
+                failed = time.monotonic()
+            if any(end.lost for end in ends) or (failed and time.monotonic() - failed > _FOLLOWS_SECONDS):
+                break
+        if not all(end.done for end in ends):
+            # Of two that blame the line, the one that connects knows more.
+            raise min((end for end in reversed(ends) if not end.done), key=lambda end: end.guilt).explained()
+
+    def _started(self, transfer: _Transfer, stage: Stage, peer: tuple[str, int] | None) -> End:
+        orders = Orders(
+            sends=stage is transfer.sender,
+            listens=peer is None,
+            address=transfer.listens_on(stage.host) if peer is None else peer[0],
+            ports=self.ports if peer is None else (peer[1], peer[1]),
+            secret=transfer.secret.reveal().hex(),
+            argv=stage.command.argv,
+            accept=tuple(stage.command.accept),
+            flows=self.flows[0],
+            most=self.flows[1],
+            buffer=self.buffer,
+            frame=_frame(self.buffer),
+            silence=self.silence,
+            patience=self.patience,
+            giving=self.limits.giving,
+            taking=self.limits.taking,
+        )
+        return End(stage, orders, sys.executable if isinstance(stage.host, LocalHost) else self.python)
+
+
+@dataclass(frozen=True)
+class _Transfer:
+    sender: Stage
+    receiver: Stage
+    secret: Secret
+
+    def by_place(self) -> tuple[Stage, Stage]:
+        """The stage that listens, and the one that connects to it."""
+        if isinstance(self.receiver.host, LocalHost) and not isinstance(self.sender.host, LocalHost):
+            return self.sender, self.receiver
+        return self.receiver, self.sender
+
+    def listens_on(self, host: Host) -> str:
+        """Loopback when both are here; else every address: a machine in EC2 does not have the one it is known by."""
+        if all(isinstance(stage.host, LocalHost) for stage in (self.sender, self.receiver)):
+            return _LOOPBACK
+        return "::" if ":" in address_of(host) else "0.0.0.0"  # noqa: S104 - whoever has no proof is refused
+
+
+def _frame(buffer: int) -> int:
+    """Frames of 1 MiB, or smaller ones for a small buffer, which is to hold at least 128 of them."""
+    return max(64 << 10, min(MIB, buffer // 128))
+
+
+def _port(end: End) -> int | None:
+    """Where it listens, once it does; None when it has ended before."""
+    deadline = time.monotonic() + _READY_SECONDS
+    while end.port is None and not end.over:
+        _hear([end])
+        if time.monotonic() > deadline:
+            raise HostError(
+                f"On {end.stage.host.name}, the receiver of the stream did not start in {_READY_SECONDS:g} s."
+            )
+    return end.port
+
+
+def _hear(ends: Sequence[End]) -> None:
+    poll = select.poll()
+    outputs = {end.running.output: end for end in ends if not end.over}
+    errors = {end.running.errors: end for end in ends if end.running.errors is not None}
+    for number in (*outputs, *errors):
+        poll.register(number, select.POLLIN)
+    for number, _ in poll.poll(_TICK_SECONDS * 1000 if outputs else 10):
+        if number in outputs:
+            outputs[number].hear()
+        else:
+            errors[number].running.hear()
