@@ -108,6 +108,7 @@ class Course:
         script = Path(__file__).with_name("peers_pools.sh").read_text()
         words = (str(datasets), str(SNAPSHOTS), str(changed))
         self.ends.site.run(Command(("sh", "-c", script, "peers_pools.sh", *words), timeout=3600.0))
+        subprocess.run([*self._ssh, "site", "zfs list -r bsite bcloud >/dev/null"], check=True)  # nobody is first
 
     def nothing(self, tools: Sequence[str]) -> Iterator[Turn]:
         """Let each find that there is nothing to do. bzfs has its turn again, with what it remembers of the first."""
@@ -131,20 +132,18 @@ class Course:
 
     def _whole(self, turn: Turn, tree: str, snapshot: str) -> Turn:
         """The turn, if every dataset of the tree has the snapshot on both sides."""
-        sides = [
-            self.ends.zfs("list", "-H", "-r", "-t", "snapshot", "-o", "name", top + tree)
-            for top in ("bsite/", "bcloud/bsite/")
-        ]
-        here, there = (sum(name.endswith(f"@{snapshot}") for name in names) for names in sides)
+        here, there = (self._count(f"{top}/{tree}@{snapshot}") for top in ("bsite", "bcloud/bsite"))
         return turn if here == there else Turn(turn.tool, None, f"{turn.words} {there} of {here} copies are there")
 
-    def raw(self) -> Turn:
-        """The bare pipeline of the first copy, over connections that stand."""
-        ssh = f"ssh -F {self.folder / 'ssh_config'}"
-        line = f"{ssh} site zfs send -L -e -c bsite/full@first | {ssh} cloud zfs receive -u bcloud/bsite/full"
-        for host in ("site", "cloud"):
-            subprocess.run([*ssh.split(), host, "true"], check=True)
-        return self._timed(BARE, ["sh", "-c", line])
+    def _count(self, snapshot: str) -> int:
+        """How many datasets of a tree have the snapshot."""
+        dataset, _, name = snapshot.partition("@")
+        count = 'zfs list -H -r -t snapshot -o name "$1" 2>/dev/null | grep -c "@$2$" || true'
+        return int(self.ends.sh(count, dataset, name))
+
+    @property
+    def _ssh(self) -> list[str]:
+        return ["ssh", "-F", str(self.folder / "ssh_config")]
 
     def _timed(self, tool: str, argv: list[str]) -> Turn:
         began = time.perf_counter()
