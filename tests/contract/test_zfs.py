@@ -19,8 +19,12 @@ class Imagined:
     site: Pool
     receiver: Pool
 
-    def create(self, dataset: str) -> None:
-        self.site.create(dataset)
+    def create(self, dataset: str, *, sealed: bool = False) -> None:
+        self.site.create(dataset, encrypted=sealed)
+
+    def assign(self, change: str, dataset: str) -> None:
+        name, _, value = change.partition("=")
+        self.site.find(dataset).properties[name] = value
 
     def snapshot(self, snapshot: str, mib: int) -> None:
         dataset, name = snapshot.split("@")

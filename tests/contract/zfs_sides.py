@@ -23,8 +23,12 @@ MIB = 1 << 20
 class Hands(Protocol):
     """What is done to the two pools without commands of ours. Datasets and snapshots are named in full."""
 
-    def create(self, dataset: str) -> None:
-        """Make a file system at the site."""
+    def create(self, dataset: str, *, sealed: bool = False) -> None:
+        """Make a file system at the site, natively encrypted if it is `sealed`."""
+        ...
+
+    def assign(self, change: str, dataset: str) -> None:
+        """Set a property of a dataset at the site (`name=value`)."""
         ...
 
     def snapshot(self, snapshot: str, mib: int) -> None:

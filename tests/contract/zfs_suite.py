@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.contract.zfs_copies_suite import COPIES_CASES
 from tests.contract.zfs_hold_suite import HOLD_CASES
+from tests.contract.zfs_property_suite import PROPERTY_CASES
 from tests.contract.zfs_pruning_suite import PRUNING_CASES
 from tests.contract.zfs_repair_suite import REPAIR_CASES
 from tests.contract.zfs_sides import MIB, Sides
@@ -361,6 +363,8 @@ CASES: tuple[Case, ...] = (
     *HOLD_CASES,
     *PRUNING_CASES,
     *REPAIR_CASES,
+    *PROPERTY_CASES,
+    *COPIES_CASES,
     datasets_are_told_with_their_histories,
     what_does_not_exist_is_named,
     guids_are_told_of_what_exists,

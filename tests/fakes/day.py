@@ -144,6 +144,7 @@ class Day:
         for name in ("tank", "tank/home", "www"):
             self.site.zfs.create(name)
             self.site.zfs.snapshot(name, "theirs", 1000)
+        self.site.zfs.find("tank").properties |= {"compression": "lz4", "mountpoint": "/srv"}
 
     def settle(self) -> None:
         """What follows from the instances' states, which are EC2's to say."""
@@ -423,7 +424,7 @@ class ReceiverHost:
         self.require_answering()
         if command.argv[0] == "flock":
             return self._day.machine.run(command)
-        if command.argv[0] in ("zfs", "zstream") or (command.argv[3:4] and command.argv[3].startswith("zfs_")):
+        if command.argv[0] in ("zfs", "zstream") or told(command).startswith("zfs_"):
             return self.zfs.run(command)
         return self._system.run(command)
 

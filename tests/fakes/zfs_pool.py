@@ -58,7 +58,8 @@ class Stream:
 class FakeDataset:
     """A file system or volume of the pool; `receiving` while a stream comes in.
 
-    `holds`: by the snapshot's GUID each tag with its time. `origin`: of a clone, the snapshot's GUID.
+    `holds`: by the snapshot's GUID each tag with its time. `origin`: of a clone, the snapshot's GUID. `properties` are
+    those set locally, `received` came in a stream, `temporary` are options of its mount.
     """
 
     guid: int
@@ -67,6 +68,8 @@ class FakeDataset:
     snapshots: list[Snap] = field(default_factory=list)
     bookmarks: list[Snap] = field(default_factory=list)
     properties: dict[str, str] = field(default_factory=dict)
+    received: dict[str, str] = field(default_factory=dict)
+    temporary: dict[str, str] = field(default_factory=dict)
     written: int = 0
     partial: tuple[Stream, int] | None = None
     receiving: bool = False
@@ -89,11 +92,12 @@ def token_contents(token: str) -> str:
 
 @dataclass
 class Pool:
-    """All datasets of a host."""
+    """All datasets of a host. `unknown` are properties that its version of ZFS does not have."""
 
     datasets: dict[str, FakeDataset] = field(default_factory=dict)
     available: int = 1 << 40
     txg: int = 0
+    unknown: frozenset[str] = frozenset()
 
     def create(
         self, name: str, *, kind: str = "filesystem", encrypted: bool = False, properties: dict[str, str] | None = None

@@ -6,26 +6,34 @@
 
 `ZfsHost.run` is the `Host` seam, `WorldTransport.carry` the `Transport` seam; `hook` hears of each event and may raise,
 to kill whoever drives. What must never happen (`receive -F`, an encrypted source sent plain, and unless it `may_repair`
-a rollback, or the destruction of snapshots other than by pruning) fails at once as an AssertionError.
+a rollback, or the destruction of snapshots other than by pruning) fails at once as an AssertionError. They can be
+used by several threads, and heed a `Halt` as real ones do.
 """
 
 from __future__ import annotations
 
 import itertools
 import shlex
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from tests.fakes import zfs_properties
 from tests.fakes.zfs_changes import CHANGES, local_values
 from tests.fakes.zfs_pool import Pool, Stream, ZfsSays, token_contents
 
 from ec2zfs.errors import CommandFailed
+from ec2zfs.hosts.halting import heed
 from ec2zfs.hosts.host import Command, Result, Stage
 
 
 def unheard(event: str) -> None:
     """A hook that lets everything pass."""
+
+
+_zfs = threading.RLock()
+"""ZFS does one thing after the other; hooks are called without it."""
 
 
 @dataclass
@@ -40,10 +48,11 @@ class ZfsHost:
     version: str = "2.3.2-2~bpo12+2"
 
     def run(self, command: Command) -> Result:
+        heed()
         self.commands.append(command.argv)
         stdin = command.stdin if isinstance(command.stdin, bytes) else b""
-        status, out, err = self._interpreted(command.argv, stdin.decode())
-        result = Result(status, out.encode(), err.encode())
+        status, out, err = self._interpreted(command.argv, stdin.decode("utf-8", "surrogateescape"))
+        result = Result(status, out.encode("utf-8", "surrogateescape"), err.encode())
         if status not in command.accept:
             raise self.explain(command, status, result.stderr)
         return result
@@ -60,9 +69,12 @@ class ZfsHost:
     def _interpreted(self, argv: Sequence[str], stdin: str) -> tuple[int, str, str]:
         if argv[:2] == ("sh", "-c"):
             return self._script(argv[3], argv[4:], stdin)
+        if argv[0] == "xargs":
+            return 0, "".join(zfs_properties.setting_script(self._bare, item) for item in stdin.split("\0")[:-1]), ""
         self.hook(f"{self.name}: before {shlex.join(argv)}")
         try:
-            answer = self._tool(argv)
+            with _zfs:
+                answer = self._tool(argv)
         except ZfsSays as refusal:
             answer = (1, refusal.out, f"{refusal}\n")
         self.hook(f"{self.name}: after {shlex.join(argv)}")
@@ -76,11 +88,17 @@ class ZfsHost:
             each = [self._interpreted(("zfs", *words, line), "") for line in lines]
             failed = any(status for status, _, _ in each)
             return (123 if failed else 0), "".join(out for _, out, _ in each), "".join(err for _, _, err in each)
+        if name == "zfs_identify.sh":
+            pairs = (line.split("\t") for line in lines)
+            sets = [self._interpreted(("zfs", "set", f"{words[0]}={value}", each), "") for each, value in pairs]
+            return max(status for status, _, _ in sets), "", "".join(err for _, _, err in sets)
         if name == "zfs_destroy.sh":
             return 0, "".join(f"{self._destroyed(words, *line.split(chr(9)))}\n" for line in lines), ""
         if name == "zfs_sizes.sh":
             sends = (("zfs", "send", "-nP", *line.split("\t")) for line in lines)
             return 0, "".join("stream\n" + self._interpreted(send, "")[1] for send in sends), ""
+        if name == "zfs_properties.sh":
+            return zfs_properties.listing_script(self._bare, lines)
         if name == "zfs_hold.sh":
             return self._hold_script(words, stdin.splitlines())
         assert name == "zfs_mark.sh", name
@@ -91,6 +109,9 @@ class ZfsHost:
                 return made
         gone = [self._interpreted(("zfs", "destroy", bookmark), "") for bookmark in outdated]
         return next((answer for answer in gone if answer[0]), (0, "", ""))
+
+    def _bare(self, argv: Sequence[str]) -> tuple[int, str, str]:
+        return self._interpreted(argv, "")
 
     def _destroyed(self, words: Sequence[str], names: str, meant: str) -> str:
         marked_by, *preview = words
@@ -153,8 +174,8 @@ class ZfsHost:
             "hold": lambda words: self.zfs.hold(words[0], words[1:]),
             "release": lambda words: self.zfs.release(words[0], words[1:]),
             "holds": self._holds,
-            "set": self._set,
-            "inherit": self._inherit,
+            "set": lambda words: zfs_properties.set_properties(self.zfs, words),
+            "inherit": lambda words: zfs_properties.inherit(self.zfs, words),
             "create": self._create,
             "receive": self._receive_abort,
             "send": self._send_size,
@@ -169,8 +190,10 @@ class ZfsHost:
         return self.zfs.listing(names, options["-t"].split(","), options["-o"].split(","), depth)
 
     def _get(self, words: list[str]) -> str:
-        if "-s" in words:
+        if "-r" in words:
             return local_values(self.zfs, words)
+        if "-s" in words:
+            return zfs_properties.get(self.zfs, words)
         options, names = _parsed(words, flags=("-Hp",), values=("-o",))
         prop, name = names
         assert options["-o"] == "value"
@@ -179,16 +202,6 @@ class ZfsHost:
     def _holds(self, words: list[str]) -> str:
         assert words[0] in ("-H", "-Hp"), words
         return self.zfs.holds(words[1:], seconds=words[0] == "-Hp")
-
-    def _set(self, words: list[str]) -> None:
-        change, name = words
-        prop, value = change.split("=", 1)
-        assert prop.startswith("ec2zfs:"), f"only properties of ours may be set, not {change}"
-        self.zfs.find(name).properties[prop] = value
-
-    def _inherit(self, words: list[str]) -> None:
-        prop, name = words
-        self.zfs.find(name).properties.pop(prop, None)
 
     def _snapshot(self, words: list[str]) -> None:
         options, names = _parsed(words, flags=(), values=("-o",), repeated=True)
@@ -253,19 +266,23 @@ class WorldTransport:
     def carry(self, sender: Stage, receiver: Stage, meter: Callable[[int], None]) -> None:
         assert isinstance(sender.host, ZfsHost)
         assert isinstance(receiver.host, ZfsHost)
+        heed()
         self.hook("stream: before")
         failing, target = sender, ""
         try:
-            stream = sender.host.stream(sender.command.argv)
-            failing = receiver
-            half = (stream.offset + stream.size) // 2
-            target = receiver.host.receive(receiver.command.argv, stream)
-            receiver.host.zfs.receive_upto(target, stream, half)
+            with _zfs:
+                stream = sender.host.stream(sender.command.argv)
+                failing = receiver
+                half = (stream.offset + stream.size) // 2
+                target = receiver.host.receive(receiver.command.argv, stream)
+                receiver.host.zfs.receive_upto(target, stream, half)
             meter(half - stream.offset)
             self.hook("stream: half way")
             if broken := self.break_at.get(next(self.number)):
                 raise broken
-            receiver.host.zfs.receive_upto(target, stream, stream.size)
+            heed()
+            with _zfs:
+                receiver.host.zfs.receive_upto(target, stream, stream.size)
         except ZfsSays as refusal:
             raise failing.host.explain(failing.command, 1, str(refusal).encode()) from refusal
         finally:

@@ -247,3 +247,25 @@ def the_copy_is_the_source(operator: Operator, instance: str, lab: LabDescriptio
     operator.types("pool", "lock")
     assert len(here) == 3
     assert there == here
+
+
+def test_a_copy_with_a_snapshot_of_its_own_is_rolled_back_once_that_is_confirmed(
+    operator: Operator, made: Made, lab: LabDescription
+) -> None:
+    machines, copy = Machines(lab), f"{POOL}/{SOURCE}"
+    operator.types("pool", "unlock")
+    before = snapshots(machines, made.instance, copy)
+    machines.run(made.instance, "zfs", "snapshot", f"{copy}@stray")
+    with_stray = snapshots(machines, made.instance, copy)
+    assert len(with_stray) == len(before) + 1
+    assert "destroy 1 of its snapshots" in operator.types("repair", SOURCE, "--dry-run")
+    assert snapshots(machines, made.instance, copy) == with_stray
+    assert "repair complete" in operator.types("repair", SOURCE, "--confirm", SOURCE).lower()
+    assert snapshots(machines, made.instance, copy) == before
+    operator.types("pool", "lock")
+    writes(lab, "after the repair", 1)
+    operator.types("backup", "--now")
+
+
+def snapshots(machines: Machines, instance: str, dataset: str) -> list[str]:
+    return machines.run(instance, "zfs", "list", "-Ht", "snapshot", "-o", "name", "-d", "1", dataset).split()

@@ -288,6 +288,41 @@ def test_a_target_that_fills_up_goes_on_when_there_is_room(ends: Ends, source: s
     assert ends.digest(f"rcloud/{source}@one") == ends.digest(f"{source}@one")
 
 
+def test_the_newest_copy_was_destroyed_and_comes_again(ends: Ends, source: str) -> None:
+    for name in ("one", "two"):
+        ends.fill(source, name, 1)
+        ends.zfs("snapshot", f"{source}@{name}")
+    ends.replicate(source).raise_for_errors()
+    ends.zfs("destroy", f"rcloud/{source}@two")
+    ends.replicate(source).raise_for_errors()
+    assert ends.snapshots(source) == ["one", "two"]
+    assert ends.digest(f"rcloud/{source}@two") == ends.digest(f"{source}@two")
+
+
+def test_a_base_that_was_destroyed_on_the_receiver_is_a_conflict(ends: Ends, source: str) -> None:
+    ends.zfs("snapshot", f"{source}@one")
+    ends.replicate(source).raise_for_errors()
+    ends.zfs("destroy", f"rcloud/{source}@one")
+    ends.zfs("snapshot", f"{source}@two")
+    with pytest.raises(ReplicationConflict, match="without a snapshot"):
+        ends.replicate(source).raise_for_errors()
+    assert ends.snapshots(source) == []
+
+
+def test_names_as_long_as_zfs_allows_and_one_byte_more(ends: Ends, source: str) -> None:
+    longest = f"{source}/{'n' * (255 - len(f'rcloud/{source}/@one'))}"
+    ends.zfs("create", longest)
+    for name in ("one", "two"):
+        ends.fill(longest, name, 1)
+        ends.zfs("snapshot", f"{longest}@{name}")
+        ends.replicate(source).raise_for_errors()
+    assert ends.snapshots(longest) == ["one", "two"]
+    ends.zfs("create", f"{longest}n")
+    ends.zfs("snapshot", f"{longest}n@one")
+    with pytest.raises(ReplicationConflict, match=r"would have a name of 256 bytes .* ZFS allows 255"):
+        ends.replicate(source).raise_for_errors()
+
+
 def test_a_snapshot_destroyed_between_plan_and_send(ends: Ends, source: str) -> None:
     for name in ("one", "two", "three"):
         ends.fill(source, name, 1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from tests.contract.zfs_sides import MIB, Sides
 from tests.contract.zfs_suite import CASES, Case, named
-from tests.lab.zfs_ends import Ends
+from tests.lab.zfs_ends import Ends, create
 
 from ec2zfs.errors import CommandFailed
 from ec2zfs.transport.ssh import SshTransport
@@ -23,8 +23,11 @@ class Real:
     ends: Ends
     above: str
 
-    def create(self, dataset: str) -> None:
-        self.ends.zfs("create", dataset)
+    def create(self, dataset: str, *, sealed: bool = False) -> None:
+        create(self.ends, dataset, sealed=sealed)
+
+    def assign(self, change: str, dataset: str) -> None:
+        self.ends.zfs("set", change, dataset)
 
     def snapshot(self, snapshot: str, mib: int) -> None:
         dataset, name = snapshot.split("@")

@@ -55,6 +55,7 @@ def backup_parts(session: Session) -> BackupParts:
 
 
 def _back_up(session: Session, now: datetime, at_once: str | None) -> None:
+    from ec2zfs.cli.orphans import show_orphans
     from ec2zfs.cli.run_report import reported
     from ec2zfs.runs.backup import back_up
 
@@ -65,13 +66,17 @@ def _back_up(session: Session, now: datetime, at_once: str | None) -> None:
         finally:
             for warning in run.journal.warnings:
                 session.output.warn(warning)
+            replicated = run.journal.replicated
+            show_orphans(session.output, [str(each) for each in replicated.orphans] if replicated else ())
     run.show("backup complete", {"pool": session.pool, "bytes sent": run.report.bytes_sent})
 
 
 def _show_preview(session: Session, preview: BackupPreview) -> None:
     from decimal import Decimal
 
+    from ec2zfs.cli.orphans import show_orphans
     from ec2zfs.cloud.prices import dollars
+    from ec2zfs.runs.health import last_run
 
     output, prices = session.output, session.prices
     steps = [
@@ -89,6 +94,10 @@ def _show_preview(session: Session, preview: BackupPreview) -> None:
     output.table("snapshots", [{"action": str(action)} for action in preview.snapshots])
     output.table("receiver", [{"action": str(action)} for action in preview.receiver])
     output.table("replication", steps + unsent)
+    if preview.replication.properties:
+        output.table("properties of new copies", [{"action": str(each)} for each in preview.replication.properties])
+    last = last_run(session.configuration.paths.state / "reports", session.pool)
+    show_orphans(output, last.orphans if last else ())
     output.result(
         "dry run: nothing was changed",
         {
@@ -98,6 +107,7 @@ def _show_preview(session: Session, preview: BackupPreview) -> None:
             "volumes": f"{dollars(sum(known, Decimal()) if len(known) == len(monthly) else None)} a month",
             "prices": prices.caption,
             "snapshots to destroy at the site": preview.pruning.count,
+            "properties of present copies": "compared when the pool is open",
             "at the end": preview.ending,
         },
     )

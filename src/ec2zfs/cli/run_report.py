@@ -38,6 +38,8 @@ class Run:
             bytes_sent=replicated.bytes if replicated else None,
             cost_usd=None if cost is None else float(cost),
             command=self._command,
+            properties=tuple(map(str, replicated.properties)) if replicated else (),
+            orphans=tuple(map(str, replicated.orphans)) if replicated else None,
         )
 
     def write(self) -> None:

@@ -257,7 +257,8 @@ class Session:
         from ec2zfs.transport.ssh import SshTransport
 
         selection = self.file_server.sent(lambda: datetime.now(UTC))
-        return Replicator(self.site, host, self.pool, SshTransport(), self.output, selection)
+        streams = self.configuration.replication.streams
+        return Replicator(self.site, host, self.pool, SshTransport(), self.output, selection, streams=streams)
 
     def pool_key(self, *, new: bool = False) -> Secret | None:
         """Ask for the pool key as configured; None for a pool without encryption. `new`: for a pool yet to be made."""

@@ -22,6 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Look and show."""
     from datetime import UTC, datetime
 
+    from ec2zfs.cli.orphans import show_orphans
     from ec2zfs.cli.session import session
     from ec2zfs.model.policy import Tier
     from ec2zfs.runs.health import look
@@ -44,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         ]
         last = health.last_run
         parts.output.table("datasets", rows)
+        show_orphans(parts.output, last.orphans if last else ())
         parts.output.result(
             "status",
             {

@@ -41,6 +41,7 @@ from ec2zfs.model.instance import Market
 from ec2zfs.model.layout import Layout, Redundancy
 from ec2zfs.model.period import STANDARD, Period
 from ec2zfs.model.pool import PoolDesign
+from ec2zfs.model.replication import MOST_STREAMS
 from ec2zfs.model.volume import SIZES_GIB
 
 T = TypeVar("T")
@@ -184,6 +185,16 @@ class SourceSection(Section):
     recursive: Flag = key("Whether its children belong to it", True)
 
 
+class ReplicationSection(Section):
+    """How the copies in the cloud pool are brought up to date."""
+
+    streams: Annotated[int, Field(strict=True, ge=1, le=MOST_STREAMS)] = key(
+        "How many datasets are sent at the same time; 1: one after the other, which spares disks that seek slowly",
+        MOST_STREAMS,
+        unit="datasets",
+    )
+
+
 class PoolKeySection(Section):
     """Where the pool key comes from: at least 32 bytes; one line break at its end does not belong to it."""
 
@@ -256,6 +267,7 @@ class Configuration(Section):
     snapshots: SnapshotsSection
     own_periods: tuple[PeriodSection, ...] = Field((), alias="period")
     policies: tuple[PolicySection, ...] = Field((), alias="policy")
+    replication: ReplicationSection
     pool_key: PoolKeySection
     new_pool_key: NewPoolKeySection
     upkeep: UpkeepSection

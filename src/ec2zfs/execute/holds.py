@@ -50,11 +50,15 @@ class HoldKeeper:
             raise
         self._release(released(self.held, self.left.values()), plan)
 
+    def follow(self, renamed: RenameCopy) -> None:
+        """Note that a copy was renamed: what is held there, or below, has another name."""
+        self.held = self.held.following(renamed)
+        self.left = {replica: each.following(renamed) for replica, each in self.left.items()}
+
     def leave(self, plan: DatasetPlan, renamed: RenameCopy | None) -> None:
-        """Note what is left to do for a dataset, and that its copy was renamed: what is held there has another name."""
+        """Note what is left to do for a dataset, and that its copy was renamed."""
         if renamed:
-            self.held = self.held.following(renamed)
-            self.left = {replica: each.following(renamed) for replica, each in self.left.items()}
+            self.follow(renamed)
         self.left[plan.replica] = Left(plan, begun=True)
 
     def _find(self, plan: ReplicationPlan) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ec2zfs.errors import CommandFailed, Ec2zfsError, HostError, HostKeyChanged, HostKeyUnknown, ReplicationConflict
-from ec2zfs.execute.progress import Progress
 from ec2zfs.execute.replication_report import Sent
 from ec2zfs.execute.replication_state import with_token
 from ec2zfs.hosts.host import Host, Stage
@@ -41,12 +40,14 @@ The pauses for a busy dataset, or a host that does not answer, add up to 62 s.""
 
 @dataclass(frozen=True)
 class Ends:
-    """The two ends of replication, what carries between them, what is to be carried, and how to wait (seconds)."""
+    """The two ends of replication, what carries between them, who is told of it, what is to be carried, and how to wait
+    (seconds).
+    """
 
     site: Host
     receiver: Host
     transport: Transport
-    progress: Progress
+    say: Callable[[str], None]
     selection: Selection
     pause: Callable[[float], None]
 
@@ -55,12 +56,14 @@ class Ends:
 class ReplicaRun:
     """One dataset's way. `sent` and `warnings` grow as it goes on, and hold what was done when it fails.
 
-    `plan` is what is left to do, and where both sides stand by then; `renamed` how the copy was, if it was.
+    `plan` is what is left to do, and where both sides stand by then; `renamed` how the copy was, if it was. `meter`
+    hears of bytes, and `founded` of a parent that was created: others may now stand below it.
     """
 
     ends: Ends
     plan: DatasetPlan
     meter: Callable[[int], None]
+    founded: Callable[[str], None]
     sent: list[Sent] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     setbacks: int = 0
@@ -86,8 +89,9 @@ class ReplicaRun:
     def _do(self, step: Step) -> None:
         if isinstance(step, CreateParent):
             Zfs(self.ends.receiver).create_parent(step.name)
+            self.founded(step.name)
         elif isinstance(step, RenameCopy):
-            self.ends.progress.say(str(step))
+            self.ends.say(str(step))
             zfs_repair.rename(self.ends.receiver, step.old, step.new)
         elif isinstance(step, DropPartial):
             self._drop(step.fault)
@@ -97,7 +101,7 @@ class ReplicaRun:
             self._transfer(step)
 
     def _transfer(self, step: Transfer) -> None:
-        self.ends.progress.say(str(step))
+        self.ends.say(str(step))
         moved = [0]
 
         def heard(amount: int) -> None:
@@ -137,7 +141,7 @@ class ReplicaRun:
         target = self.plan.replica.target
         zfs = Zfs(self.ends.receiver)
         if zfs.resume_token(target) == fault.token.text:
-            self.ends.progress.say(str(DropPartial(target, fault)))
+            self.ends.say(str(DropPartial(target, fault)))
             zfs.drop_partial(target)
         else:
             self._count_setback(ReplicationConflict(f"Somebody else receives into {target} at the same time."))
@@ -147,7 +151,7 @@ class ReplicaRun:
         told = meaning(error, self.plan.replica)
         self._count_setback(self._with_keepers(error) if busy(error) else told)
         if busy(error):
-            self.ends.progress.say(f"{self.plan.replica.target} is still busy; waiting for it")
+            self.ends.say(f"{self.plan.replica.target} is still busy; waiting for it")
             self.ends.pause(2.0**self.setbacks)
             return self._new_plan()
         if told is not error or not isinstance(step, Transfer | DropPartial):
@@ -175,7 +179,7 @@ class ReplicaRun:
             self.losses += 1
             if self.losses > SETBACKS:
                 raise error
-            self.ends.progress.say(f"{lost} Trying again.")
+            self.ends.say(f"{lost} Trying again.")
             self.ends.pause(2.0**self.losses)
             try:
                 return self._new_plan()

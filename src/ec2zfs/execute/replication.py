@@ -6,23 +6,26 @@ target back, and destroys nothing but partial streams and cursor bookmarks of ou
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ec2zfs.errors import CommandFailed, ReplicationConflict
+from ec2zfs.execute.copies import ready_copies
+from ec2zfs.execute.crew import Crew
 from ec2zfs.execute.holds import HoldKeeper
-from ec2zfs.execute.progress import Bar, Progress, Silent
-from ec2zfs.execute.replica_run import Ends, ReplicaRun
-from ec2zfs.execute.replication_report import DatasetReport, ReplicationReport
+from ec2zfs.execute.progress import Progress, Silent
+from ec2zfs.execute.properties import keep_properties, seen_properties
+from ec2zfs.execute.replica_run import Ends
+from ec2zfs.execute.replica_runs import ReplicaRuns
+from ec2zfs.execute.replication_report import ReplicationReport
 from ec2zfs.execute.replication_state import source_datasets, target_datasets
+from ec2zfs.hosts import halting
 from ec2zfs.hosts.host import Host
 from ec2zfs.model.replication import ReplicationState
 from ec2zfs.model.source import Source
-from ec2zfs.plan.conflicts import conflict_error
 from ec2zfs.plan.cursors import expected_state
-from ec2zfs.plan.replication import DatasetPlan, ReplicationPlan, plan_replication, require_space
-from ec2zfs.plan.replication_steps import RenameCopy, Transfer
+from ec2zfs.plan.properties import with_properties
+from ec2zfs.plan.replication import ReplicationPlan, plan_replication, require_space
+from ec2zfs.plan.replication_steps import Transfer
 from ec2zfs.plan.selection import Selection
 from ec2zfs.plan.zfs_gate import require_receiver, require_source
 from ec2zfs.tools.zfs import Zfs
@@ -35,7 +38,7 @@ from ec2zfs.transport.transport import Transport
 class Replicator:
     """Brings the copies in a pool on the receiver up to what the site has, as far as they are to keep it.
 
-    `pause` waits that many seconds.
+    `streams` is how many datasets are replicated at once, `pause` waits that many seconds.
     """
 
     site: Host
@@ -44,7 +47,8 @@ class Replicator:
     transport: Transport
     progress: Progress
     selection: Selection
-    pause: Callable[[float], None] = time.sleep
+    pause: Callable[[float], None] = halting.pause
+    streams: int = 1
 
     def observe(self, sources: Sequence[Source]) -> ReplicationState:
         """Both sides as they are; the pool must be imported on the receiver.
@@ -53,17 +57,20 @@ class Replicator:
         """
         require_source(self.site.name, Zfs(self.site).modules_version())
         require_receiver(self.receiver.name, Zfs(self.receiver).modules_version())
+        ours, theirs = source_datasets(self.site, sources), target_datasets(self.site, self.receiver, self.pool)
         return ReplicationState(
             self.pool,
-            source_datasets(self.site, sources),
-            target_datasets(self.site, self.receiver, self.pool),
+            ours,
+            theirs,
             Zfs(self.receiver).available(self.pool),
             identities(self.receiver, self.pool),
+            seen_properties(self.site, ours, self.receiver, theirs),
+            covered=tuple(sources),
         )
 
     def plan(self, state: ReplicationState) -> ReplicationPlan:
         """What is to be done, with the size of each stream."""
-        return _sized(self.site, plan_replication(self.selection.among(state)))
+        return _sized(self.site, with_properties(state, plan_replication(self.selection.among(state))))
 
     def run(self, plan: ReplicationPlan) -> ReplicationReport:
         """Carry the plan out and report on every dataset; the report's `raise_for_errors()` raises what was left out.
@@ -75,36 +82,14 @@ class Replicator:
         total = None if any(transfer.bytes is None for transfer in plan.transfers) else plan.bytes
         listener = self.progress if plan.transfers else Silent()
         keeper = HoldKeeper(self.site, self.receiver, self.pool)
-        with listener.bar("replicate", total, "B") as bar, keeper.holding(plan):
-            reports = self._run_all(plan, bar, keeper)
-        return ReplicationReport(reports, tuple(keeper.warnings))
-
-    def _run_all(self, plan: ReplicationPlan, bar: Bar, keeper: HoldKeeper) -> tuple[DatasetReport, ...]:
-        reports, unfinished = list[DatasetReport](), list[str]()
-        for dataset in plan.datasets:
-            if any(dataset.replica.target.startswith(f"{parent}/") for parent in unfinished):
-                reports.append(DatasetReport(dataset.replica, note="it waits for the first copy of its parent"))
-                continue
-            reports.append(self._run_one(keeper.left[dataset.replica].plan, bar, keeper))
-            if reports[-1].error and _begins(dataset):
-                unfinished.append(dataset.replica.target)
-        return tuple(reports)
-
-    def _run_one(self, plan: DatasetPlan, bar: Bar, keeper: HoldKeeper) -> DatasetReport:
-        if plan.conflict:
-            return DatasetReport(plan.replica, error=conflict_error(plan.conflict))
-        run = ReplicaRun(self._ends(), plan, bar.advance)
-        error: CommandFailed | ReplicationConflict | None = None
-        try:
-            run.run()
-        except (CommandFailed, ReplicationConflict) as failure:
-            error = failure
-        finally:
-            keeper.leave(run.plan, run.renamed)
-        return DatasetReport(plan.replica, tuple(run.sent), plan.note, tuple(run.warnings), error)
-
-    def _ends(self) -> Ends:
-        return Ends(self.site, self.receiver, self.transport, self.progress, self.selection, self.pause)
+        with listener.bar("replicate", total, "B") as bar, keeper.holding(plan), Crew(self.streams) as crew:
+            notices = ready_copies(self.receiver, plan, keeper, self.progress)
+            say = crew.handing_over(self.progress.say)
+            ends = Ends(self.site, self.receiver, self.transport, say, self.selection, self.pause)
+            reports = ReplicaRuns(crew, ends, keeper, bar.advance).run(plan)
+        kept = keep_properties(self.receiver, plan, reports, self.progress)
+        notices = (*notices, *keeper.warnings, *kept.warnings)
+        return ReplicationReport(reports, notices, kept.changes, plan.orphans)
 
 
 def preview(site: Host, sources: Sequence[Source], pool: str, selection: Selection) -> ReplicationPlan:
@@ -114,7 +99,8 @@ def preview(site: Host, sources: Sequence[Source], pool: str, selection: Selecti
     dataset.
     """
     state = expected_state(pool, source_datasets(site, sources))
-    return _sized(site, plan_replication(selection.among(state)))
+    state = replace(state, properties=seen_properties(site, state.sources))
+    return _sized(site, with_properties(state, plan_replication(selection.among(state))))
 
 
 def _sized(site: Host, plan: ReplicationPlan) -> ReplicationPlan:
@@ -130,11 +116,4 @@ def _sized(site: Host, plan: ReplicationPlan) -> ReplicationPlan:
             )
             for dataset in plan.datasets
         ),
-    )
-
-
-def _begins(plan: DatasetPlan) -> bool:
-    """Whether the plan makes the first copy or brings it here: nothing can stand below it before it is done."""
-    return any(isinstance(step, RenameCopy) for step in plan.steps) or any(
-        transfer.base is None for transfer in plan.transfers[:1]
     )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ec2zfs.errors import Ec2zfsError, ReplicationIncomplete
 from ec2zfs.model.replication import Replica
+from ec2zfs.plan.orphans import Orphan
+from ec2zfs.plan.replication_steps import KeepProperties
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,15 @@ class DatasetReport:
 
 @dataclass(frozen=True)
 class ReplicationReport:
-    """What became of all datasets. `notices` are faults around them that did no harm."""
+    """What became of all datasets. `notices` are faults around them that did no harm, `properties` what copies got.
+
+    `orphans` are copies whose sources do not exist any more.
+    """
 
     datasets: tuple[DatasetReport, ...]
     notices: tuple[str, ...] = ()
+    properties: tuple[KeepProperties, ...] = ()
+    orphans: tuple[Orphan, ...] = ()
 
     @property
     def bytes(self) -> int:

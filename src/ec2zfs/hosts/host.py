@@ -66,7 +66,8 @@ class Host(Protocol):
         Raises `CommandFailed` on an exit code that is not accepted (a signal n is -n here and 128+n over ssh),
         `CommandTimeout` past the limit, `MissingTool` when the program does not exist there, `HostError` when the host
         cannot be reached or goes silent (within 15 s), and `HostKeyChanged` when it shows another ssh key than the
-        pinned one. On a time limit or Ctrl-C the command is ended on its host, with its children.
+        pinned one. On a time limit, Ctrl-C or `Halted` (hosts/halting.py) the command is ended on its host, with its
+        children.
         """
         ...
 

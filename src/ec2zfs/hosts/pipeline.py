@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 from ec2zfs.errors import CommandFailed, HostError
 from ec2zfs.hosts.flow import Flow
+from ec2zfs.hosts.halting import TICK_SECONDS, heed
 from ec2zfs.hosts.host import Stage
 from ec2zfs.hosts.running import Running, end_all
 from ec2zfs.hosts.secret import Secret
 
-_TICK_SECONDS = 0.2
 _LAST_TICK_SECONDS = 0.01
-"""How often to look for ends of processes: while there is something to wait for, and when only ends are awaited."""
+"""How often to look for ends of processes when only these are awaited."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def run_pipeline(
     `meter` hears the number of bytes each time that some pass from the first stage to the second; what it raises ends
     all stages. The first stage may have a `stdin`; the last stage's output is dropped; the commands' own time limits do
     not apply, but if no byte passes anywhere for longer than `limits` allow, `HostError` names the side at fault.
-    Raises what `Host.explain` says of the culprit.
+    Raises what `Host.explain` says of the culprit, and `Halted` in a thread that is to end.
     """
     if len(stages) < 2 or any(stage.command.stdin is not None for stage in stages[1:]):
         raise ValueError("a pipeline has two stages or more, and only the first can be given an input")
@@ -77,6 +77,7 @@ class _Pipeline:
         """Move bytes until all stages have ended well. Raises for the culprit, and for a standstill."""
         moved = time.monotonic()
         while not self._over():
+            heed()
             if self._turn():
                 moved = time.monotonic()
             self._judge()
@@ -95,7 +96,7 @@ class _Pipeline:
             poll.register(number, event)
         for number in errors:
             poll.register(number, select.POLLIN)
-        seconds = _TICK_SECONDS if flows or errors else _LAST_TICK_SECONDS
+        seconds = TICK_SECONDS if flows or errors else _LAST_TICK_SECONDS
         ready = {number for number, _ in poll.poll(seconds * 1000)}
         for number in ready & errors.keys():
             errors[number].hear()

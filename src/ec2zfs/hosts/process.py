@@ -7,13 +7,16 @@ its processes in order, and so that no ssh can ask questions on the terminal. Kn
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO
 
+from ec2zfs.hosts.halting import TICK_SECONDS, heed, obeyed, undisturbed
 from ec2zfs.hosts.secret import Secret
 
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -78,14 +81,15 @@ def execute(
 ) -> Ending:
     """Run a process to its end.
 
-    Past `seconds`, or on any exception (Ctrl-C), `end` is called first and then the process is ended with its group:
-    by SIGTERM, on which a script may tidy up, then by SIGKILL.
+    Past `seconds`, or on any exception (Ctrl-C, `Halted`), `end` is called first and then the process is ended with its
+    group: by SIGTERM, on which a script may tidy up, then by SIGKILL.
     """
+    heed()
     data = stdin.reveal() if isinstance(stdin, Secret) else stdin
     source = subprocess.DEVNULL if data is None else subprocess.PIPE
     process = start(argv, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        stdout, stderr = process.communicate(data, timeout=seconds)
+        stdout, stderr = _heard(process, data, math.inf if seconds is None else seconds)
         return Ending(process.returncode, stdout, stderr)
     except subprocess.TimeoutExpired as expired:
         _end_both(process, end)
@@ -95,15 +99,34 @@ def execute(
         raise
 
 
+def _heard(process: Process, data: bytes | None, seconds: float) -> tuple[bytes, bytes]:
+    """What it prints until its end, in time or `subprocess.TimeoutExpired`.
+
+    Python 3.11 cannot go on with an input after it has looked up, so what is given one is not halted before its time.
+    """
+    if data is not None or not obeyed():
+        return process.communicate(data, timeout=None if seconds == math.inf else seconds)
+    deadline = time.monotonic() + seconds
+    while True:
+        left = deadline - time.monotonic()
+        try:
+            return process.communicate(timeout=max(0.0, min(TICK_SECONDS, left)))
+        except subprocess.TimeoutExpired:
+            if left <= TICK_SECONDS:
+                raise
+        heed()
+
+
 def _end_both(process: Process, end: Callable[[], None]) -> None:
-    try:
-        end()
-    finally:
-        kill(process, signal.SIGTERM)
-        reap(process, GRACE_SECONDS)
-        kill(process, signal.SIGKILL)
-        reap(process, GRACE_SECONDS)
-        close(process)
+    with undisturbed():
+        try:
+            end()
+        finally:
+            kill(process, signal.SIGTERM)
+            reap(process, GRACE_SECONDS)
+            kill(process, signal.SIGKILL)
+            reap(process, GRACE_SECONDS)
+            close(process)
 
 
 def kill(process: Process, number: signal.Signals) -> None:

@@ -12,6 +12,7 @@ from typing import IO
 
 from ec2zfs.hosts import process
 from ec2zfs.hosts.faults import missing_tool
+from ec2zfs.hosts.halting import undisturbed
 from ec2zfs.hosts.host import Stage
 
 _KEPT = 64 << 10
@@ -117,6 +118,11 @@ def end_all(running: Sequence[Running]) -> None:
 
     So no reader takes the end of an aborted stream for the end of a good one.
     """
+    with undisturbed():
+        _end_all(running)
+
+
+def _end_all(running: Sequence[Running]) -> None:
     alive = [stage for stage in reversed(running) if stage.status is None]
     try:
         for stage in alive:

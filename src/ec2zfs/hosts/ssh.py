@@ -20,6 +20,7 @@ from ec2zfs.hosts.process import GRACE_SECONDS, execute
 from ec2zfs.hosts.spoken import tell
 from ec2zfs.hosts.ssh_master import Master, NotConnected
 from ec2zfs.hosts.ssh_options import Liveness, SshTarget, connection_options, quoted_path
+from ec2zfs.model.replication import MOST_STREAMS
 
 _SSH_FAILED = 255
 _OWN_255 = b"ec2zfs: the command itself exited with 255\n"
@@ -30,8 +31,8 @@ _FAR_SHELL = (
 )
 _END_SECONDS = 5.0
 _END_OF_CONNECTION_SECONDS = 0.5
-_AT_ONCE = 6
-"""Commands at a time: sshd allows 10 sessions a connection; the rest is for the connection itself and for pipelines."""
+_AT_ONCE = 10 - 1 - MOST_STREAMS
+"""Commands at a time: sshd allows 10 sessions a connection (MaxSessions), which itself is one; streams are the rest."""
 
 
 class SshHost:
@@ -44,6 +45,7 @@ class SshHost:
         self._options = connection_options(target, liveness)
         self._master: Master | None = None
         self._connecting = threading.Lock()
+        self._refusals: list[str] = []
         self._sessions = threading.BoundedSemaphore(_AT_ONCE)
 
     def __enter__(self) -> Self:
@@ -91,14 +93,19 @@ class SshHost:
                 self._drop(master, grace=0)
 
     def explain(self, command: Command, status: int, stderr: bytes) -> Ec2zfsError:
-        """The error that a failure means: the command's own, or the connection's, which is then given up."""
+        """The error that a failure means: the command's own, or the connection's, which is then given up.
+
+        One that still answers stays: another thread may have opened it anew since, and has streams on it.
+        """
         if not _lost(status, stderr):
             return faults.explained(self.name, command, status, _own(stderr))
         master = self._master
         said = stderr.decode("utf-8", "replace")
         if master is not None and master.ended_within(_END_OF_CONNECTION_SECONDS):
             said = master.said() or said
-        self.close()
+            self._drop(master)
+        elif master is not None and not self._answers(master):
+            self._drop(master)
         return ssh_faults.explained(self.name, self.target, said)
 
     def reachable(self) -> bool:
@@ -119,6 +126,9 @@ class SshHost:
         if (master := self._master) is not None:
             self._drop(master)
 
+    def _answers(self, master: Master) -> bool:
+        return execute(self._session(master, ("true",)), None, _END_SECONDS, _nothing).status == 0
+
     def _drop(self, master: Master, grace: float = GRACE_SECONDS) -> None:
         with self._connecting:
             if self._master is master:
@@ -126,9 +136,13 @@ class SshHost:
                 master.close(grace)
 
     def _connected(self) -> Master:
+        """The connection, opened by one thread for all; its failure is that of all who were waiting for it."""
+        known = len(self._refusals)
         with self._connecting:
             if self._master is not None and self._master.alive:
                 return self._master
+            if len(self._refusals) > known:
+                raise ssh_faults.explained(self.name, self.target, self._refusals[-1])
             if self._master is not None:
                 self._master.close()
                 self._master = None
@@ -140,6 +154,7 @@ class SshHost:
         try:
             return Master.opened(self._options, target.address, target.control_directory, self._liveness.connect)
         except NotConnected as error:
+            self._refusals.append(str(error))
             raise ssh_faults.explained(self.name, target, str(error)) from error
         except FileNotFoundError as error:
             raise faults.missing_tool("localhost", "ssh") from error
@@ -152,7 +167,8 @@ class SshHost:
         return ("ssh", "-T", *control, *self._options, "--", self.target.address, shlex.join(far))
 
     def _out_of_time(self, command: Command) -> Ec2zfsError:
-        if self._master is None or not self._master.alive:
+        master = self._master
+        if master is None or not master.alive:
             return HostError(
                 f"{self.name} stopped answering while `{command.argv[0]}` ran.",
                 hint="Is the machine still up, and the network? Running the command again is safe.",

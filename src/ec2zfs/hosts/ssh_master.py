@@ -13,12 +13,14 @@ import select
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
 from ec2zfs.hosts import process
+from ec2zfs.hosts.halting import TICK_SECONDS, heed
 from ec2zfs.hosts.ssh_options import quoted_path
 
 _READY = b"ec2zfs-ready\n"
@@ -32,11 +34,12 @@ class NotConnected(Exception):
 
 
 class Master:
-    """An open connection. `socket` is what ssh's ControlPath is to be."""
+    """An open connection, safe to use from several threads. `socket` is what ssh's ControlPath is to be."""
 
     def __init__(self, ssh: process.Process, socket: Path, said: IO[bytes]) -> None:
         self._ssh = ssh
         self._said = said
+        self._reading = threading.Lock()
         self._last_words = ""
         self.socket = socket
 
@@ -72,9 +75,10 @@ class Master:
 
     def said(self) -> str:
         """What ssh printed so far: the reason, once it has ended."""
-        if self._said.closed:
+        with self._reading:
+            if not self._said.closed:
+                self._last_words = os.pread(self._said.fileno(), 16384, 0).decode("utf-8", "replace")
             return self._last_words
-        return os.pread(self._said.fileno(), 16384, 0).decode("utf-8", "replace")
 
     def close(self, grace: float = process.GRACE_SECONDS) -> None:
         """End the connection: politely, and after `grace` seconds in earnest."""
@@ -83,8 +87,9 @@ class Master:
             process.kill(self._ssh, signal.SIGKILL)
             process.reap(self._ssh, process.GRACE_SECONDS)
         process.close(self._ssh)
-        self._last_words = self.said()
-        self._said.close()
+        self.said()
+        with self._reading:
+            self._said.close()
         self.socket.unlink(missing_ok=True)
 
     def _await_shell(self, seconds: float) -> None:
@@ -94,9 +99,12 @@ class Master:
         heard = b""
         deadline = time.monotonic() + seconds
         while len(heard) < len(_READY):
+            heed()
             left = deadline - time.monotonic()
-            if left <= 0 or not answer.poll(left * 1000):
+            if left <= 0:
                 raise NotConnected(f"{self.said()}Connection timed out after {seconds:g} s")
+            if not answer.poll(min(left, TICK_SECONDS) * 1000):
+                continue
             part = os.read(self._ssh.stdout.fileno(), 4096)
             if not part:
                 process.reap(self._ssh, process.GRACE_SECONDS)

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ec2zfs.model.properties import SeenProperties
 from ec2zfs.model.send_flags import SendFlags
 from ec2zfs.model.snapshot import Dataset, DatasetKind
+from ec2zfs.model.source import Source
+
+MOST_STREAMS = 4
+"""Datasets that may be replicated at once. Over one ssh connection a stream has one session, and when it is broken off
+its ending another; the connection itself and what runs beside have two more. sshd admits 10 (MaxSessions)."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,9 @@ class ReplicationState:
     """Both sides as they are now.
 
     `targets` are all datasets of the pool. `available` is the room in the pool in bytes, None while nobody can see it.
-    `identities` are the GUIDs of sources that copies bear, by the names of the copies.
+    `identities` are the GUIDs of sources that copies bear, by the names of the copies; `properties` what is set on
+    both, None where nobody looked. `excluded` are datasets of the sources that a policy leaves out, `covered` is what
+    is to be safe.
     """
 
     pool: str
@@ -48,6 +56,9 @@ class ReplicationState:
     targets: tuple[Dataset, ...]
     available: int | None = None
     identities: Mapping[str, int] = field(default_factory=dict)
+    properties: SeenProperties | None = None
+    excluded: tuple[Dataset, ...] = ()
+    covered: tuple[Source, ...] = ()
 
 
 def target_name(pool: str, source: str) -> str:

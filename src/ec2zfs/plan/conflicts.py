@@ -94,6 +94,43 @@ class TargetOccupied:
 
 
 @dataclass(frozen=True)
+class PlaceTaken:
+    """The source was renamed, and another dataset stands where its copy, which is at `strayed`, should follow it.
+
+    `snapshots` are those of what stands there; `owner` is the source whose copy it is, "" when it is of none of now.
+    `owner_follows`: that source was renamed too, and its copy cannot follow either.
+    """
+
+    replica: Replica
+    strayed: str
+    snapshots: tuple[Snapshot, ...]
+    owner: str = ""
+    owner_follows: bool = False
+
+    def __str__(self) -> str:
+        what = f"the copy of {self.owner}" if self.owner else "another dataset"
+        held = f"with the snapshots {_few(self.snapshots)}" if self.snapshots else "without a snapshot"
+        return (
+            f"{self.replica.source} was renamed, and its copy {self.strayed} cannot follow it to "
+            f"{self.replica.target}, where {what} stands, {held}."
+        )
+
+    def advice(self) -> str:
+        """What the operator can do."""
+        repair = f"ec2zfs repair {shlex.quote(self.replica.source)}"
+        if self.owner_follows:
+            return (
+                f"`ec2zfs repair {shlex.quote(self.owner)} --dry-run` tells why the copy of {self.owner} does not "
+                f"follow; once it does, this one does too. `{repair} --set-aside` gives it another name instead, and "
+                f"{self.owner} gets a new copy."
+            )
+        return (
+            f"`{repair}` sets {self.replica.target} aside under another name, and the next run moves {self.strayed} "
+            "there."
+        )
+
+
+@dataclass(frozen=True)
 class EncryptionChanged:
     """One side is natively encrypted and the other is not: raw and plain streams never mix (fact 38)."""
 
@@ -167,6 +204,7 @@ Conflict = (
     | NoCommonBase
     | TargetModified
     | TargetOccupied
+    | PlaceTaken
     | EncryptionChanged
     | KindChanged
     | NameTooLong

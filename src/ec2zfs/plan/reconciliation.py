@@ -6,14 +6,14 @@ snapshot of one that no policy bids to prune.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from ec2zfs.errors import Refused
 from ec2zfs.model.replication import ReplicationState
 from ec2zfs.model.snapshot import Dataset, ResumeToken, Snapshot
-from ec2zfs.plan.conflicts import LONGEST_NAME, Conflict, Diverged, NameTooLong, TargetModified
+from ec2zfs.plan.conflicts import Conflict, Diverged, NameTooLong, PlaceTaken, TargetModified
+from ec2zfs.plan.copies import Copies
 from ec2zfs.plan.replication import DatasetPlan, ReplicationPlan
 
 
@@ -77,7 +77,15 @@ def plan_remedy(conflict: Conflict, state: ReplicationState, now: datetime, *, s
     """
     if isinstance(conflict, NameTooLong):
         raise Refused(f"{conflict} Nothing can be repaired at the copy.", hint=conflict.advice())
-    copy = next(target for target in state.targets if target.name == conflict.replica.target)
+    if isinstance(conflict, PlaceTaken) and conflict.owner_follows and not set_aside:
+        raise Refused(str(conflict), hint=conflict.advice())
+    copy = next((target for target in state.targets if target.name == conflict.replica.target), None)
+    if copy is None:
+        raise Refused(
+            f"{conflict.replica.target} does not stand in the pool yet: the copy of {conflict.replica.source} has "
+            "first to follow the source, which was renamed.",
+            hint="`ec2zfs backup` moves it there; then type this again.",
+        )
     if isinstance(conflict, Diverged | TargetModified) and not set_aside:
         common = conflict.common if isinstance(conflict, Diverged) else conflict.newest
         return _roll_back(copy, common.guid)
@@ -91,25 +99,13 @@ def _roll_back(copy: Dataset, guid: int) -> RollBack:
 
 
 def _set_aside(copy: Dataset, state: ReplicationState, now: datetime) -> SetAside:
-    moved = [target for target in state.targets if target.name == copy.name or target.name.startswith(f"{copy.name}/")]
-    tails = [tail for target in moved for tail in _tails(target, copy.name)]
-    stamp, taken = f"set-aside-{now:%Y%m%dT%H%MZ}", {target.name for target in state.targets}
+    copies, stamp = Copies.of(state), f"set-aside-{now:%Y%m%dT%H%MZ}"
     for name in (f"{copy.name}-{stamp}", f"{state.pool}/{stamp}"):
-        if name not in taken and _fits(name, tails):
-            below = tuple(target.name for target in moved if target is not copy)
+        if name not in copies.standing and copies.fits(copy.name, name):
+            below = tuple(other for other in copies.standing if other.startswith(f"{copy.name}/"))
             return SetAside(copy.name, name, copy.guid, below)
     raise Refused(
         f"No name could be made for setting {copy.name} aside: its snapshots' names would be too long, or another was "
         "set aside in this very minute.",
         hint=f"Try again in a minute, or rename it by hand on the receiver: `zfs rename '{copy.name}' NAME`.",
     )
-
-
-def _tails(dataset: Dataset, above: str) -> list[str]:
-    """What follows the name `above` in the names of a dataset and of its snapshots."""
-    tail = dataset.name.removeprefix(above)
-    return [tail, *(f"{tail}@{snapshot.name}" for snapshot in dataset.snapshots)]
-
-
-def _fits(name: str, tails: Collection[str]) -> bool:
-    return all(len(f"{name}{tail}".encode()) <= LONGEST_NAME for tail in tails)

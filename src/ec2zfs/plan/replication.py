@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from ec2zfs.errors import NoSpace
 from ec2zfs.model.replication import Replica, ReplicationState, target_name
 from ec2zfs.model.send_flags import SendFlags
-from ec2zfs.model.snapshot import Bookmark, Dataset, ResumeToken, Snapshot
+from ec2zfs.model.snapshot import Bookmark, Dataset, Snapshot
 from ec2zfs.plan.conflicts import (
     LONGEST_NAME,
     Conflict,
@@ -25,19 +25,23 @@ from ec2zfs.plan.conflicts import (
     TargetModified,
     TargetOccupied,
 )
-from ec2zfs.plan.copies import moved_copy, renamed, renamed_identities
+from ec2zfs.plan.copies import Copies, unmarked
 from ec2zfs.plan.cursors import cursors, mark
+from ec2zfs.plan.orphans import Orphan, orphans
+from ec2zfs.plan.partings import parted, place_taken
 from ec2zfs.plan.replication_steps import (
     CreateParent,
     DropPartial,
     Full,
+    Identify,
     Incremental,
+    KeepProperties,
     RenameCopy,
     Resume,
     Step,
-    TokenForeign,
     Transfer,
 )
+from ec2zfs.plan.resume_tokens import token_fault
 
 SLACK_BYTES = 16 * 1024**2
 SLACK_PART = 20
@@ -87,12 +91,21 @@ class Audit:
 
 @dataclass(frozen=True)
 class ReplicationPlan:
-    """What is to be done for all datasets, parents first, and the room in the pool in bytes (None if not known)."""
+    """What is to be done for all datasets, parents first, and the room in the pool in bytes (None if not known).
+
+    Before any dataset `marks` are put on, then `partings` done in their order. `properties` are given to the copies
+    once they stand; `passed_over` says which cannot be, a sentence each. `orphans` are copies without a source.
+    """
 
     pool: str
     datasets: tuple[DatasetPlan, ...]
     available: int | None = None
     audit: Audit = Audit()
+    properties: tuple[KeepProperties, ...] = ()
+    passed_over: tuple[str, ...] = ()
+    marks: tuple[Identify, ...] = ()
+    partings: tuple[RenameCopy, ...] = ()
+    orphans: tuple[Orphan, ...] = ()
 
     @property
     def transfers(self) -> tuple[Transfer, ...]:
@@ -112,24 +125,27 @@ class ReplicationPlan:
 
 def plan_replication(state: ReplicationState) -> ReplicationPlan:
     """Decide for all sources, in an order in which a parent's copy comes before its children's."""
-    targets, identities = {target.name: target for target in state.targets}, dict(state.identities)
-    homes = {target_name(state.pool, source.name): source for source in state.sources}
+    copies, partings = parted(Copies.of(state), state.pool)
     sealed = {target_name(state.pool, source.name) for source in state.sources if source.encrypted}
-    standing, waiting, plans = set(targets), set[str](), list[DatasetPlan]()
+    standing, waiting, plans = set(copies.standing), set[str](), list[DatasetPlan]()
     for source in sorted(state.sources, key=lambda source: source.name):
         target = target_name(state.pool, source.name)
         parents = tuple(CreateParent(name) for name in _ancestors(target) if name not in standing)
-        waits = _is_below(target, waiting)
-        moved = "" if waits else moved_copy(source, target, targets, identities, homes)
+        waits = is_below(target, waiting)
+        moved = "" if waits else copies.fetched(source, target)
         if moved:
-            targets, identities = renamed(targets, moved, target), renamed_identities(identities, moved, target)
-            standing = (standing - {name for name in standing if f"{name}/".startswith(f"{moved}/")}) | set(targets)
-        flags = chain_flags(source, targets.get(target))
-        replica = Replica(source.name, target, source.kind, flags, _is_below(target, sealed), source.guid)
+            copies = copies.after(moved, target)
+            standing = {name for name in standing if not f"{name}/".startswith(f"{moved}/")} | set(copies.standing)
+        copy = copies.standing.get(target)
+        flags = chain_flags(source, copy)
+        replica = Replica(source.name, target, source.kind, flags, is_below(target, sealed), source.guid)
         if waits:
             plans.append(DatasetPlan(replica, note="it waits for the first copy of its parent"))
             continue
-        plan = plan_dataset(replica, source, targets.get(target), parents)
+        plan = plan_dataset(replica, source, copy, parents)
+        if taken := place_taken(copies, replica, source, state):
+            common = find_common(source, copies.standing[taken.strayed])
+            plan = replace(plan, steps=(), conflict=taken, note="", common=common)
         plan = _following(plan, moved, parents) if moved else plan
         plans.append(plan)
         if plan.transfers or moved:
@@ -137,7 +153,15 @@ def plan_replication(state: ReplicationState) -> ReplicationPlan:
             standing.add(target)
         elif target not in standing:
             waiting.add(target)
-    return ReplicationPlan(state.pool, tuple(plans), state.available, _audit(state))
+    return ReplicationPlan(
+        state.pool,
+        tuple(plans),
+        state.available,
+        _audit(state),
+        marks=unmarked(state),
+        partings=partings,
+        orphans=orphans(copies, state),
+    )
 
 
 def plan_dataset(
@@ -181,36 +205,8 @@ def require_space(plan: ReplicationPlan) -> None:
     )
 
 
-def token_fault(
-    token: ResumeToken, source: Dataset, target: Dataset, pending: tuple[Snapshot, ...]
-) -> TokenForeign | None:
-    """What is wrong with a broken-off stream, or None when it is the very stream that is to be sent next.
-
-    The receiver made the token, so each of its claims is held against what the source has (facts 36, 38; pain 8).
-    """
-    reason = _token_reason(token, source, target, pending)
-    return TokenForeign(token, reason) if reason else None
-
-
-def _token_reason(token: ResumeToken, source: Dataset, target: Dataset, pending: tuple[Snapshot, ...]) -> str:
-    newest = target.snapshots[-1].guid if target.snapshots else 0
-    wanted = next((snapshot for snapshot in source.snapshots if snapshot.guid == token.to_guid), None)
-    if token.foreign:
-        return token.foreign
-    if wanted is None:
-        return f"its snapshot {token.to_name or 'without a name'} is not at the source any more"
-    if str(wanted) != token.to_name:
-        return f"it names {token.to_name}, which is now {wanted}"
-    if token.from_guid != newest:
-        return "it does not continue from the newest snapshot of the target"
-    if wanted not in pending[:1]:
-        return f"{wanted} is not the next snapshot to send"
-    if token.raw is not source.encrypted:
-        return "it would mix raw and plain streams"
-    return ""
-
-
-def _is_below(name: str, datasets: Collection[str]) -> bool:
+def is_below(name: str, datasets: Collection[str]) -> bool:
+    """Whether one of the datasets stands above that name in the pool."""
     return any(above in datasets for above in _ancestors(name))
 
 
@@ -242,10 +238,11 @@ def find_common(source: Dataset, target: Dataset | None) -> Common | None:
 
 def _audit(state: ReplicationState) -> Audit:
     """Where to look for holds, if ZFS remembers that there may be any."""
-    site = any(state.pool in source.held_for for source in state.sources)
+    sources = (*state.sources, *state.excluded)
+    site = any(state.pool in source.held_for for source in sources)
     receiver = any(target.name == state.pool and state.pool in target.held_for for target in state.targets)
     return Audit(
-        tuple(source.name for source in state.sources) if site else (),
+        tuple(source.name for source in sources) if site else (),
         tuple(target.name for target in state.targets) if receiver else (),
     )
 

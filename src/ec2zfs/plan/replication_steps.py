@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from ec2zfs.model.replication import Replica
 from ec2zfs.model.snapshot import Bookmark, ResumeToken, Snapshot
 
+SHOWN = 60
+"""Characters of a property's value that are shown."""
+
 
 @dataclass(frozen=True)
 class CreateParent:
@@ -27,9 +30,21 @@ class RenameCopy:
 
     old: str
     new: str
+    reason: str = "as its source was"
 
     def __str__(self) -> str:
-        return f"rename {self.old} to {self.new}, as its source was"
+        return f"rename {self.old} to {self.new}, {self.reason}"
+
+
+@dataclass(frozen=True)
+class Identify:
+    """Let a copy bear the GUID of its source, by which it is known when that is renamed."""
+
+    copy: str
+    source: int
+
+    def __str__(self) -> str:
+        return f"mark {self.copy} as the copy of the dataset with the GUID {self.source}"
 
 
 @dataclass(frozen=True)
@@ -108,6 +123,38 @@ class Mark:
 
     def __str__(self) -> str:
         return f"mark {self.snapshot} as the last common snapshot"
+
+
+@dataclass(frozen=True)
+class KeepProperties:
+    """Let a copy have the properties of its source: `given` by name and value, `taken` are inherited again.
+
+    `before` is what those of the given ones had that were set already (None: a value that cannot be told). `begun`: the
+    copy is yet to be made.
+    """
+
+    target: str
+    given: tuple[tuple[str, str], ...] = ()
+    taken: tuple[str, ...] = ()
+    before: tuple[tuple[str, str | None], ...] = ()
+    begun: bool = False
+
+    def __str__(self) -> str:
+        before = dict(self.before)
+        words = [f"{name}={_shown(value)}{_was(before[name]) if name in before else ''}" for name, value in self.given]
+        parts = [f"set {', '.join(words)}"] if words else []
+        parts += [f"inherit {', '.join(self.taken)}"] if self.taken else []
+        return f"{' and '.join(parts)} on {self.target}"
+
+
+def _was(value: str | None) -> str:
+    return "" if value is None else f" (was {_shown(value)})"
+
+
+def _shown(value: str) -> str:
+    """The value as a terminal can show it."""
+    short = value if len(value) <= SHOWN else f"{value[:SHOWN]}…"
+    return short if short.isprintable() else ascii(short)
 
 
 Transfer = Resume | Full | Incremental

@@ -13,7 +13,7 @@ from ec2zfs.model.policy import Keeps
 from ec2zfs.model.replication import ReplicationState
 from ec2zfs.model.snapshot import Bookmark, Dataset, Snapshot
 from ec2zfs.model.snapshot_name import snapshot_parts
-from ec2zfs.plan.copies import standing_copies
+from ec2zfs.plan.partings import standing_copies
 from ec2zfs.plan.retention import judge
 
 
@@ -31,8 +31,10 @@ class Selection:
 
     def among(self, state: ReplicationState) -> ReplicationState:
         """Both sides, the sources without what is excluded and what would not be kept."""
+        chosen = tuple(each for each in state.sources if self.keeps(each.name) is not None)
+        excluded = tuple(each for each in state.sources if self.keeps(each.name) is None)
+        state = replace(state, sources=chosen, excluded=excluded)
         copies = standing_copies(state)
-        chosen = (each for each in state.sources if self.keeps(each.name) is not None)
         return replace(state, sources=tuple(self.of(each, copies.get(each.name)) for each in chosen))
 
 

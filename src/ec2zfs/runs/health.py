@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -18,10 +18,14 @@ from ec2zfs.tools.zfs import Zfs
 
 @dataclass(frozen=True)
 class LastRun:
-    """The last daily run that left a report: when it began, and what failed in it, "" for nothing."""
+    """The last daily run that left a report: when it began, and what failed in it, "" for nothing.
+
+    `orphans` tell of copies whose sources do not exist any more, as the last run saw them that looked.
+    """
 
     started: str
     failure: str
+    orphans: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,15 +65,19 @@ def look(site: Site, pool: str, reports: Path, now: datetime) -> Health:
 
 def last_run(reports: Path, pool: str) -> LastRun | None:
     """What the newest report of a daily run of this pool tells; None without one that can be read."""
+    found: LastRun | None = None
     for file in sorted(reports.glob(f"*-{pool}.json"), reverse=True):
         try:
             report = json.loads(file.read_text("utf-8"))
-            if report["command"] == "backup":
-                failed = [f"{each['name']}: {each['outcome']}" for each in report["stages"] if each["failed"]]
-                return LastRun(str(report["started"]), "; ".join(failed))
-        except (OSError, ValueError, KeyError, TypeError):
+            if report["command"] != "backup":
+                continue
+            failed = [f"{each['name']}: {each['outcome']}" for each in report["stages"] if each["failed"]]
+            found = found or LastRun(str(report["started"]), "; ".join(failed))
+            if (orphans := report.get("orphans")) is not None:
+                return replace(found, orphans=tuple(map(str, orphans)))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
-    return None
+    return found
 
 
 def _creations(site: Site, pool: str, datasets: tuple[Dataset, ...]) -> dict[str, datetime]:

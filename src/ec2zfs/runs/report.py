@@ -30,7 +30,9 @@ class StageReport:
 class RunReport:
     """One run of a `command` such as `backup`. `bytes_sent`: of streams, None when replication did not come to its end.
 
-    `cost_usd` is the estimate for the machine's time of this run, None without a known price.
+    `cost_usd` is the estimate for the machine's time of this run, None without a known price. `properties` are what was
+    set on copies or inherited there again, a sentence for each copy. `orphans` tell of copies whose sources do not
+    exist any more, a sentence each; None when replication did not come to its end.
     """
 
     pool: str
@@ -40,6 +42,8 @@ class RunReport:
     bytes_sent: int | None
     cost_usd: float | None
     command: str = "backup"
+    properties: tuple[str, ...] = ()
+    orphans: tuple[str, ...] | None = None
 
     @property
     def clean(self) -> bool:

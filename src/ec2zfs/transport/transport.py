@@ -15,6 +15,7 @@ class Transport(Protocol):
         """Run both to their ends; `meter` hears the number of bytes of each piece as it passes.
 
         Returns only when both ended well. Else raises what `Host.explain` makes of the true culprit: `CommandFailed`,
-        `HostError` or `HostKeyChanged`. Whatever happens, no process of it is left.
+        `HostError` or `HostKeyChanged`; or `Halted` in a thread that is to end. Whatever happens, no process of it is
+        left. Several threads may carry at the same time.
         """
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import pytest
 from tests.fakes.day import POOL_KEY, Controller, Cut
@@ -27,6 +28,7 @@ def test_a_run_ends_with_copies_a_result_and_a_report(backup: Backup) -> None:
     (report,) = backup.reports()
     assert json.loads(Path(str(result["report"])).read_text()) == report
     assert (report["clean"], report["bytes_sent"]) == (True, 3300)
+    assert report["properties"] == ["set compression=lz4, ec2zfs:property:mountpoint=/srv on cloud/tank"]
     key = POOL_KEY.reveal().decode()
     assert key not in backup.printed.out + backup.printed.err + json.dumps(report)
 
@@ -41,6 +43,11 @@ def test_a_dry_run_shows_bytes_and_money_and_leaves_no_trace(backup: Backup) -> 
     assert str(result["receiver"]).startswith("$0.0")
     assert str(result["volumes"]).endswith(" a month")
     assert backup.told("receiver")["rows"] == [{"action": "start i-00000000000000001"}]
+    given = "set compression=lz4, ec2zfs:property:mountpoint=/srv on cloud/tank"
+    assert backup.told("properties_of_new_copies")["rows"] == [{"action": given}]
+    assert backup() == ExitCode.OK
+    assert backup("--dry-run") == ExitCode.OK
+    assert not [event for event in backup.events if event["event"] == "properties_of_new_copies"]
 
 
 def test_a_failed_run_exits_with_its_failure_and_is_reported_with_what_was_sent(backup: Backup) -> None:
@@ -80,6 +87,21 @@ def test_a_price_table_that_is_wrong_is_told_before_the_run(backup: Backup, tmp_
     before = backup.day.shown()
     assert backup() == ExitCode.CONFIGURATION
     assert backup.day.shown() == before
+
+
+def test_a_copy_whose_source_was_destroyed_is_told_at_the_end_and_in_the_report_and_before_the_next_run(
+    backup: Backup,
+) -> None:
+    assert backup() == ExitCode.OK
+    assert "copies_without_a_source" not in {each["event"] for each in backup.events}
+    del backup.day.site.zfs.datasets["tank/home"]
+    assert backup() == ExitCode.OK
+    told = backup.told("copies_without_a_source")
+    (sentence,) = cast("list[str]", backup.reports()[-1]["orphans"])
+    assert sentence.startswith("tank/home does not exist any more at the site; its copy cloud/tank/home is kept.")
+    assert told["rows"] == [{"copies_without_a_source": sentence}]
+    assert backup("--dry-run") == ExitCode.OK
+    assert backup.told("copies_without_a_source") == told
 
 
 @pytest.mark.parametrize(("health", "status"), [("ONLINE", ExitCode.OK), ("DEGRADED", ExitCode.POOL_UNWELL)])

@@ -123,10 +123,11 @@ def test_making_the_parts_asks_nobody(tmp_path: Path, monkeypatch: pytest.Monkey
     """The endpoint refuses every connection: whatever called EC2 would fail."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-    parts = made(configured(tmp_path, aws='endpoint_url = "http://127.0.0.1:9"'))
+    parts = made(configured(tmp_path, aws='endpoint_url = "http://127.0.0.1:9"', replication="streams = 2"))
     host = LocalHost()
     assert all((parts.fleet, parts.receiver, parts.known_hosts, parts.prices, parts.cloud_pool(host), parts.site))
-    assert parts.replicator(host).receiver is host
+    replicator = parts.replicator(host)
+    assert (replicator.receiver, replicator.streams) == (host, 2)
     assert parts.fleet is parts.fleet
 
 

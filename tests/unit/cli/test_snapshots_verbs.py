@@ -203,3 +203,20 @@ def test_a_last_run_that_failed_is_late_at_least(typed: Typed) -> None:
         "last_run": "2026-11-25T02:17:00+00:00",
         "its_failure": "replicate: the pool is full",
     }
+
+
+def test_copies_without_a_source_are_told_as_the_last_run_saw_them_that_looked(typed: Typed) -> None:
+    reports = typed.state / "reports"
+    reports.mkdir(parents=True)
+    told: tuple[tuple[str, object], ...] = (
+        ("backup", ["a"]),
+        ("backup", ["b"]),
+        ("backup", None),
+        ("pool grow", ["c"]),
+    )
+    for day, (command, orphans) in enumerate(told, 20):
+        document = {"command": command, "started": f"2026-11-{day}", "stages": [], "orphans": orphans}
+        (reports / f"2026-11-{day}T021700Z-cloud.json").write_text(json.dumps(document))
+    typed("status")
+    assert typed.rows("copies_without_a_source") == [{"copies_without_a_source": "b"}]
+    assert typed.events[-1]["last_run"] == "2026-11-22"

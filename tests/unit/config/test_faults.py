@@ -117,6 +117,8 @@ WRONG_VALUES = [
     ("upkeep", "grace_days", '"7 days"', 'must be a whole number, without quotes; it is "7 days"'),
     ("upkeep", "scrub_days", "0", "must be at least 1; it is 0"),
     ("upkeep", "scrub_days", "366", "must be at most 365; it is 366"),
+    ("replication", "streams", "0", "must be at least 1; it is 0"),
+    ("replication", "streams", "5", "must be at most 4; it is 5"),
     ("paths", "state", '"state"', 'must be an absolute path in quotes, or one that begins with ~; it is "state"'),
     ("paths", "state", '"~nobody-of-that-name/x"', "begins with the home directory of a user who does not exist"),
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from tests.fakes.fuse import Killed
+from tests.fakes.fuse import Fuse, Killed
 from tests.fakes.zfs_pool import ZfsSays
-from tests.unit.replication.world import World
+from tests.unit.replication.world import STANDARD, World
 
 from ec2zfs.errors import CommandFailed, HostError, NoSpace
 from ec2zfs.model.source import Source
@@ -196,3 +198,18 @@ def test_a_child_that_waits_for_its_parent_leaves_nothing_held() -> None:
     world.transport.break_at = dict.fromkeys(range(1, 9), said)
     assert world.replicate().errors
     assert world.held() == {"tank@one": OURS}
+
+
+def test_what_a_killed_run_held_is_released_where_the_source_is_excluded_now() -> None:
+    world = World()
+    world.site.zfs.create("tank/a")
+    world.take("one")
+    world.transport.hook = Fuse(2).step
+    with pytest.raises(Killed):
+        world.replicate()
+    world.listen()
+    assert "tank/a@one" in world.held()
+    keeps = STANDARD.keeps
+    world.selection = replace(STANDARD, keeps=lambda name: None if name == "tank/a" else keeps(name))
+    world.replicate().raise_for_errors()
+    assert (world.held(), world.noted()) == ({}, {})

@@ -57,7 +57,7 @@ def test_nothing_to_do_costs_a_constant_number_of_executions() -> None:
             host.commands.clear()
         world.replicate()
         counts.append((len(world.site.commands), len(world.receiver.commands)))
-    assert counts == [(3, 5), (3, 5)]
+    assert counts == [(4, 6), (4, 6)]
 
 
 def test_children_belong_to_a_recursive_source_only() -> None:

@@ -83,6 +83,19 @@ def test_sizes_of_all_streams_cost_one_execution(zfs: Path) -> None:
     ]
 
 
+def test_copies_are_marked_in_one_execution_and_one_that_fails_keeps_no_other_from_it(zfs: Path) -> None:
+    command = zfs_script(
+        "zfs_identify.sh", "ec2zfs:source", stdin=["c/my files\t4711", "c/vanished\t1", "c/b\t18446744073709551615"]
+    )
+    status, _, calls = run(command, zfs)
+    assert status == 1
+    assert calls == [
+        "set|ec2zfs:source=4711|c/my files|",
+        "set|ec2zfs:source=1|c/vanished|",
+        "set|ec2zfs:source=18446744073709551615|c/b|",
+    ]
+
+
 def test_a_cursor_is_made_and_the_outdated_are_dropped(zfs: Path) -> None:
     status, _, calls = run(zfs_script("zfs_mark.sh", "t/my files@a", "t/my files#ec2zfs_c_2", "t#ec2zfs_c_1"), zfs)
     assert status == 0

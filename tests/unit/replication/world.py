@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from tests.fakes.zfs_world import WorldTransport, ZfsHost, unheard
 
-from ec2zfs.execute.progress import Silent
+from ec2zfs.execute.progress import Progress, Silent
 from ec2zfs.execute.replication import Replicator
 from ec2zfs.execute.replication_report import ReplicationReport
 from ec2zfs.model.policy import Schedule, Tier
@@ -28,8 +28,10 @@ class World:
     site: ZfsHost = field(default_factory=lambda: ZfsHost("site"))
     receiver: ZfsHost = field(default_factory=lambda: ZfsHost("receiver"))
     transport: WorldTransport = field(default_factory=WorldTransport)
+    listener: Progress = field(default_factory=Silent)
     pauses: list[float] = field(default_factory=list)
     selection: Selection = STANDARD
+    streams: int = 1
 
     def __post_init__(self) -> None:
         self.site.zfs.create("tank")
@@ -40,7 +42,14 @@ class World:
 
     def replicator(self) -> Replicator:
         return Replicator(
-            self.site, self.receiver, "cloud", self.transport, Silent(), self.selection, self.pauses.append
+            self.site,
+            self.receiver,
+            "cloud",
+            self.transport,
+            self.listener,
+            self.selection,
+            self.pauses.append,
+            self.streams,
         )
 
     def replicate(self, sources: Sequence[Source] = TANK) -> ReplicationReport:

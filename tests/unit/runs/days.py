@@ -78,6 +78,8 @@ def require_rest(day: Day) -> None:
 def require_complete(day: Day) -> None:
     """Every dataset of the sources has its whole history in the cloud, by name and GUID, and the rest is at rest."""
     assert day.copied() == day.histories()
+    given = {"compression": "lz4", "ec2zfs:property:mountpoint": "/srv"}
+    assert given.items() <= day.copies.zfs.find("cloud/tank").properties.items()
     require_rest(day)
 
 

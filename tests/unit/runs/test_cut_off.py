@@ -76,7 +76,9 @@ FAILURES: dict[str, tuple[Market, dict[str, Failure], bool]] = {
     "the receiver dies, on demand": (Market.ON_DEMAND, {"receiver:": lost, "stream:": lost}, True),
     "the receiver dies, spot": (Market.SPOT, {"receiver:": lost, "stream:": lost}, True),
 }
-# what replication gets over: it connects, looks and plans again, or it was about a cursor or a hold only
+# a receiver that is gone while copies are given properties is warned of, and an error of whoever needs it next
+WARNED_OF = ("replicate", "receiver: zfs_set.sh")
+# what replication gets over: it connects, looks and plans again, or it was about a cursor, a hold or a property only
 GOT_OVER = {
     "a command fails": {
         ("replicate", "stream: half way"),
@@ -84,6 +86,7 @@ GOT_OVER = {
         ("replicate", "receiver: zfs list"),
         ("replicate", "site: zfs_mark.sh"),
         ("replicate", "site: zfs_hold.sh"),
+        WARNED_OF,
     },
     "a connection is lost": {
         ("replicate", "stream: before"),
@@ -92,6 +95,7 @@ GOT_OVER = {
         ("replicate", "receiver: zfs list"),
         ("replicate", "site: zfs_mark.sh"),
         ("replicate", "site: zfs_hold.sh"),
+        WARNED_OF,
     },
 }
 
@@ -104,7 +108,7 @@ def test_a_failure_at_any_call_is_what_is_told_and_nothing_stays_up(kind: str) -
         cut = controller.cut
         cut.failure = failing_as(failures, day, dies=dies)
         error = ended(controller)
-        assert error is None or caused_by(error, cut.raised), error
+        assert error is None or caused_by(error, cut.raised) or cut.calls[cut.call - 1] == WARNED_OF, error
         if error is None:
             got_over.add(cut.calls[cut.call - 1])
         stage = stage_of(controller)

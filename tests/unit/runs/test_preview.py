@@ -19,7 +19,7 @@ def previewed(day: Day) -> BackupPreview:
     before, controller = day.shown(), Controller(day)
     preview = preview_backup(controller.parts(), NEXT_DAY)
     assert day.shown() == before
-    assert {name for _, name in controller.cut.calls} <= {*LOOKS, "site: zfs_sizes.sh"}
+    assert {name for _, name in controller.cut.calls} <= {*LOOKS, "site: zfs_properties.sh", "site: zfs_sizes.sh"}
     return preview
 
 

@@ -53,6 +53,8 @@ def test_the_file_holds_the_whole_report_under_its_time_and_pool(tmp_path: Path)
         "bytes_sent": 4,
         "cost_usd": 0.01,
         "command": "backup",
+        "properties": [],
+        "orphans": None,
         "clean": True,
     }
     assert list(written.parent.iterdir()) == [written]

@@ -29,7 +29,7 @@ APPEND = (
 TRANSLATED_APPEND = "norandmaps"
 # The newest processor would be `max`. Its wide registers, fifth level of page tables and guards of user memory are work
 # for the translation; these are what ZFS, LUKS and OpenSSL profit from.
-TRANSLATED_CPU = "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes,+pclmulqdq,+rdrand,+rdseed,+fsgsbase"
+TRANSLATED_CPU = "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes,+pclmulqdq,+rdrand,+fsgsbase"
 
 RELAY = Path(__file__).parent / "relay.py"
 
