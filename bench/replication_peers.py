@@ -78,14 +78,14 @@ class Course:
         user = f"{self.access.user}@"
         if tool == OURS:
             return [sys.executable, "-m", "bench.replication_peers", "--ours", str(self.lab), source]
-        if tool.startswith("bzfs"):
+        if tool in ("bzfs", CACHED):
             config = str(self.folder / "bzfs_ssh_config")
             options = [
                 "--recursive",
                 "--quiet",
+                "--no-privilege-elevation",
                 "--log-dir",
                 str(self.folder / "bzfs-logs"),
-                "--no-privilege-elevation",
             ]
             ways = ["--ssh-src-config-file", config, "--ssh-dst-config-file", config]
             more = ["--cache-snapshots"] if tree == "many" else []
@@ -129,6 +129,14 @@ class Course:
         for tool in tools:
             self.ends.sh(GONE)
             yield self._whole(self._timed(tool, self.command(tool, "full")), "full", "first")
+
+    def raw(self) -> Turn:
+        """The bare pipeline of the first copy, over connections that stand."""
+        for host in ("site", "cloud"):
+            subprocess.run([*self._ssh, host, "true"], check=True)
+        ssh = shlex.join(self._ssh)
+        line = f"{ssh} site zfs send -L -e -c bsite/full@first | {ssh} cloud zfs receive -u bcloud/bsite/full"
+        return self._timed(BARE, ["sh", "-c", line])
 
     def _whole(self, turn: Turn, tree: str, snapshot: str) -> Turn:
         """The turn, if every dataset of the tree has the snapshot on both sides."""
