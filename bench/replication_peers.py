@@ -78,14 +78,14 @@ class Course:
         user = f"{self.access.user}@"
         if tool == OURS:
             return [sys.executable, "-m", "bench.replication_peers", "--ours", str(self.lab), source]
-        if tool.startswith("bzfs"):
+        if tool in ("bzfs", CACHED):
             config = str(self.folder / "bzfs_ssh_config")
             options = [
                 "--recursive",
                 "--quiet",
+                "--no-privilege-elevation",
                 "--log-dir",
                 str(self.folder / "bzfs-logs"),
-                "--no-privilege-elevation",
             ]
             ways = ["--ssh-src-config-file", config, "--ssh-dst-config-file", config]
             more = ["--cache-snapshots"] if tree == "many" else []
@@ -108,6 +108,7 @@ class Course:
         script = Path(__file__).with_name("peers_pools.sh").read_text()
         words = (str(datasets), str(SNAPSHOTS), str(changed))
         self.ends.site.run(Command(("sh", "-c", script, "peers_pools.sh", *words), timeout=3600.0))
+        subprocess.run([*self._ssh, "site", "zfs list -r bsite bcloud >/dev/null"], check=True)  # nobody is first
 
     def nothing(self, tools: Sequence[str]) -> Iterator[Turn]:
         """Let each find that there is nothing to do. bzfs has its turn again, with what it remembers of the first."""
@@ -129,22 +130,28 @@ class Course:
             self.ends.sh(GONE)
             yield self._whole(self._timed(tool, self.command(tool, "full")), "full", "first")
 
-    def _whole(self, turn: Turn, tree: str, snapshot: str) -> Turn:
-        """The turn, if every dataset of the tree has the snapshot on both sides."""
-        sides = [
-            self.ends.zfs("list", "-H", "-r", "-t", "snapshot", "-o", "name", top + tree)
-            for top in ("bsite/", "bcloud/bsite/")
-        ]
-        here, there = (sum(name.endswith(f"@{snapshot}") for name in names) for names in sides)
-        return turn if here == there else Turn(turn.tool, None, f"{turn.words} {there} of {here} copies are there")
-
     def raw(self) -> Turn:
         """The bare pipeline of the first copy, over connections that stand."""
-        ssh = f"ssh -F {self.folder / 'ssh_config'}"
-        line = f"{ssh} site zfs send -L -e -c bsite/full@first | {ssh} cloud zfs receive -u bcloud/bsite/full"
         for host in ("site", "cloud"):
-            subprocess.run([*ssh.split(), host, "true"], check=True)
+            subprocess.run([*self._ssh, host, "true"], check=True)
+        ssh = shlex.join(self._ssh)
+        line = f"{ssh} site zfs send -L -e -c bsite/full@first | {ssh} cloud zfs receive -u bcloud/bsite/full"
         return self._timed(BARE, ["sh", "-c", line])
+
+    def _whole(self, turn: Turn, tree: str, snapshot: str) -> Turn:
+        """The turn, if every dataset of the tree has the snapshot on both sides."""
+        here, there = (self._count(f"{top}/{tree}@{snapshot}") for top in ("bsite", "bcloud/bsite"))
+        return turn if here == there else Turn(turn.tool, None, f"{turn.words} {there} of {here} copies are there")
+
+    def _count(self, snapshot: str) -> int:
+        """How many datasets of a tree have the snapshot."""
+        dataset, _, name = snapshot.partition("@")
+        count = 'zfs list -H -r -t snapshot -o name "$1" 2>/dev/null | grep -c "@$2$" || true'
+        return int(self.ends.sh(count, dataset, name))
+
+    @property
+    def _ssh(self) -> list[str]:
+        return ["ssh", "-F", str(self.folder / "ssh_config")]
 
     def _timed(self, tool: str, argv: list[str]) -> Turn:
         began = time.perf_counter()

@@ -46,7 +46,7 @@ class Left:
         common = self.plan.common
         if common is None:
             return self
-        copy = replace(common.copy, dataset=name_after(common.copy.dataset, step.old, step.new))
+        copy = common.copy._replace(dataset=name_after(common.copy.dataset, step.old, step.new))
         return replace(self, plan=replace(self.plan, common=replace(common, copy=copy)))
 
 

@@ -11,7 +11,7 @@ from ec2zfs.model.snapshot import Bookmark, Dataset, ResumeToken, Snapshot
 from ec2zfs.plan.cursors import cursor_name
 from ec2zfs.plan.holds import Holds, Left, needed, released, wanted
 from ec2zfs.plan.replication import Audit, DatasetPlan, ReplicationPlan, plan_dataset, plan_replication
-from ec2zfs.plan.replication_steps import Mark
+from ec2zfs.plan.replication_steps import Mark, RenameCopy
 
 GUIDS = {name: number for number, name in enumerate("abcx", start=0x100)}
 LONG = "tank/" + "x" * 230
@@ -63,6 +63,12 @@ def test_what_is_sent_is_held_with_its_base_at_both_ends(source: str, target: st
 
 def test_a_base_that_no_bookmark_can_stand_in_for_is_held_when_nothing_is_sent() -> None:
     assert short(wanted(ReplicationPlan("cloud", (planned("a b", "a b", LONG),)))) == "b, b"
+
+
+def test_the_base_of_a_copy_that_was_renamed_is_held_under_its_new_name() -> None:
+    left = Left(planned("a b", "a")).following(RenameCopy("cloud/tank", "cloud/pond"))
+    assert left.plan.common
+    assert str(left.plan.common.copy) == "cloud/pond@a"
 
 
 def done(plan: DatasetPlan, steps: int) -> DatasetPlan:
