@@ -49,7 +49,7 @@ def mentioning(text: bytes) -> list[int]:
     return [pid for pid in _pids() if text in _read(pid, "cmdline") or text in _read(pid, "environ")]
 
 
-def soon(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+def soon(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
     """Whether the condition comes true within the time."""
     deadline = time.monotonic() + seconds
     while not condition():

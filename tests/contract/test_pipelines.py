@@ -233,7 +233,7 @@ def test_a_host_that_falls_silent_is_named(relayed: SshHost, relay: Relay, place
     start = time.monotonic()
     with pytest.raises(HostError, match=r"receiver.*stopped answering"):
         run_pipeline(stages)
-    assert time.monotonic() - start < 6
+    assert time.monotonic() - start < 12
 
 
 @pytest.mark.parametrize(("status", "outcome"), [(0, None), (4, CommandFailed)])
