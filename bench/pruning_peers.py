@@ -178,7 +178,7 @@ def main() -> int:
             for turn in range(turns):
                 for tool in TOOLS if turn == 0 else TOOLS[:2]:
                     took[tool].append(planned(tool, folder, world, found))
-        print(f"Planning to prune {world}, limits {SECONDS:g} s, {MIB} MiB, {HALF:g} x:")
+        print(f"Planning to prune {world}, limits {SECONDS:g} s, {MIB} MiB, {HALF:g} x of the best peer:")
         print(*_lines(took, found), sep="\n", flush=True)
         held.append(_holds(took))
     return int(not all(held))
@@ -188,7 +188,7 @@ def _lines(took: dict[str, list[Planned]], found: Peers) -> Iterator[str]:
     for tool, each in took.items():
         version = "" if tool == "ec2zfs" else found.version(tool)
         figures = f"{_median(each):6.2f} s  {max(one.mib for one in each):4.0f} MiB  {each[0].victims:7,} go"
-        yield f"  {tool:<15} {version:<10} {figures}  {_median(took['ec2zfs']) / _median(each):5.2f} x"
+        yield f"  {tool:<15} {version:<10} {figures}  ours takes {_median(took['ec2zfs']) / _median(each):.2f} x that"
 
 
 def _holds(took: dict[str, list[Planned]]) -> bool:

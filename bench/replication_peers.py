@@ -109,6 +109,8 @@ class Course:
         words = (str(datasets), str(SNAPSHOTS), str(changed))
         self.ends.site.run(Command(("sh", "-c", script, "peers_pools.sh", *words), timeout=3600.0))
         subprocess.run([*self._ssh, "site", "zfs list -r bsite bcloud >/dev/null"], check=True)  # nobody is first
+        for tree in ("many", "changed"):  # ours marks copies that others made, once
+            subprocess.run(self.command(OURS, tree), check=True, stdout=subprocess.DEVNULL)
 
     def nothing(self, tools: Sequence[str]) -> Iterator[Turn]:
         """Let each find that there is nothing to do. bzfs has its turn again, with what it remembers of the first."""
