@@ -312,11 +312,12 @@ def test_a_base_that_was_destroyed_on_the_receiver_is_a_conflict(ends: Ends, sou
 
 
 def test_names_as_long_as_zfs_allows_and_one_byte_more(ends: Ends, source: str) -> None:
-    longest = f"{source}/{'n' * (255 - len(f'rcloud/{source}/@one'))}"
+    """One byte more would not be refused by ZFS, but would make the receiver's kernel panic at the increment."""
+    longest = f"{source}/{'n' * (255 - len(f'rcloud/{source}//%recv'))}"
     ends.zfs("create", longest)
     for name in ("one", "two"):
         ends.fill(longest, name, 1)
-        ends.zfs("snapshot", f"{longest}@{name}")
+        ends.zfs("snapshot", "-r", f"{source}@{name}")
         ends.replicate(source).raise_for_errors()
     assert ends.snapshots(longest) == ["one", "two"]
     ends.zfs("create", f"{longest}n")

@@ -17,6 +17,10 @@ from ec2zfs.model.snapshot import Bookmark, Snapshot
 LONGEST_NAME = 255
 """Bytes in the longest name of a dataset, snapshot or bookmark (ZFS_MAX_DATASET_NAME_LEN, which counts a final NUL)."""
 
+RECEIVING = "/%recv"
+"""What ZFS puts after a copy's name while an increment is received. Where that gets too long nothing is refused: the
+kernel panics and the pool stands still until the machine starts anew (seen with OpenZFS 2.3.2)."""
+
 
 @dataclass(frozen=True)
 class Diverged:
@@ -162,6 +166,11 @@ class KindChanged:
         return _beginning(self.replica)
 
 
+def length_of_copy(target: str, snapshot: str) -> int:
+    """Bytes in the longest name that a snapshot's copy takes in the target, on its way or once it is there."""
+    return max(len(f"{target}@{snapshot}".encode()), len(f"{target}{RECEIVING}".encode()))
+
+
 @dataclass(frozen=True)
 class NameTooLong:
     """With the pool's name before it, a snapshot's name would be longer than ZFS allows."""
@@ -170,10 +179,10 @@ class NameTooLong:
     snapshot: Snapshot
 
     def __str__(self) -> str:
-        length = len(f"{self.replica.target}@{self.snapshot.name}".encode())
+        length = length_of_copy(self.replica.target, self.snapshot.name)
         return (
-            f"The copy of {self.snapshot} would have a name of {length} bytes in {self.replica.target}; "
-            f"ZFS allows {LONGEST_NAME}."
+            f"The copy of {self.snapshot} would have a name of {length} bytes in {self.replica.target} "
+            f"(`{RECEIVING}` is put after it on its way); ZFS allows {LONGEST_NAME}."
         )
 
     def advice(self) -> str:

@@ -24,6 +24,7 @@ from ec2zfs.plan.conflicts import (
     SendFlagsUnknown,
     TargetModified,
     TargetOccupied,
+    length_of_copy,
 )
 from ec2zfs.plan.copies import Copies, unmarked
 from ec2zfs.plan.cursors import cursors, mark
@@ -251,7 +252,7 @@ def _conflict(
     replica: Replica, source: Dataset, target: Dataset | None, pending: tuple[Snapshot, ...]
 ) -> Conflict | None:
     for snapshot in pending:
-        if len(f"{replica.target}@{snapshot.name}".encode()) > LONGEST_NAME:
+        if length_of_copy(replica.target, snapshot.name) > LONGEST_NAME:
             return NameTooLong(replica, snapshot)
     if target is None:
         return None

@@ -114,6 +114,14 @@ def test_histories_that_went_separate_ways(source: str, target: str, conflict: s
     assert (type(plan.conflict).__name__, plan.steps) == (conflict, ())
 
 
+@pytest.mark.parametrize(("length", "fits"), [(238, True), (239, False)])
+def test_a_copy_has_a_name_that_zfs_can_lengthen_while_it_receives(length: int, fits: bool) -> None:
+    plan = plan_for(dataset("tank/" + "x" * length, "a"), None)
+    assert (plan.conflict is None) is fits
+    if not fits:
+        assert "would have a name of 256 bytes" in str(plan.conflict)
+
+
 @pytest.mark.parametrize(
     ("source", "target", "conflict"),
     [
@@ -123,7 +131,7 @@ def test_histories_that_went_separate_ways(source: str, target: str, conflict: s
         ({}, {"kind": DatasetKind.VOLUME}, "KindChanged"),
         ({}, {"send": "-L -e -c --more"}, "SendFlagsUnknown"),
         ({}, {"send": "-c"}, "SendFlagsUnknown"),
-        ({"name": "tank/" + "x" * 245}, {}, "NameTooLong"),
+        ({"name": "tank/" + "x" * 239}, {}, "NameTooLong"),
     ],
 )
 def test_what_else_stands_in_the_way(source: dict[str, object], target: dict[str, object], conflict: str) -> None:
