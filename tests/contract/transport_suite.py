@@ -129,8 +129,12 @@ def an_interrupt(sides: Sides) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sides.carry("echo some; sleep 61.25", 'sleep 62.25 & cat; touch "$0/whole"; wait', interrupted)
-    assert soon(lambda: not running("sleep", "61.25") and not running("sleep", "62.25"))
+        sides.carry(
+            'until [ -e "$0/up" ]; do sleep 0.05; done; echo some; sleep 83.75',
+            'sleep 84.75 & touch "$0/up"; cat; touch "$0/whole"; wait',
+            interrupted,
+        )
+    assert soon(lambda: not running("sleep", "83.75") and not running("sleep", "84.75"))
     assert not (sides.folder / "whole").exists()
 
 
