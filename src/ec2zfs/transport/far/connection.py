@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 
+from ec2zfs.transport.far.buffers import buffer
 from ec2zfs.transport.far.frames import (
     FROM_RECEIVER,
     FROM_SENDER,
@@ -52,7 +53,7 @@ class Connection:
         self._heard = 0
         self._sending = threading.Lock()
         self._head = memoryview(bytearray(HEADER.size))
-        self._sealed = memoryview(bytearray(max(self._longest, LONGEST_TEXT) + TAG_BYTES))
+        self._sealed = buffer(max(self._longest, LONGEST_TEXT) + TAG_BYTES)
         self._plain = memoryview(bytearray(LONGEST_TEXT))
         end.settimeout(None)
         turn = struct.pack("ll", *divmod(int(silence / _SLICES * 1e6), 10**6))

@@ -8,6 +8,7 @@ import select
 import threading
 import time
 
+from ec2zfs.transport.far.buffers import buffer
 from ec2zfs.transport.far.command import Command
 from ec2zfs.transport.far.connection import Connection
 from ec2zfs.transport.far.frames import FLOWS, OVERHEAD, STAND, TOTAL, FrameError, Kind, Sealer
@@ -54,7 +55,7 @@ class Sending:
         return start(self._read, command)
 
     def _read(self, command: Command) -> None:
-        plain = memoryview(bytearray(self._orders.frame))
+        plain = buffer(self._orders.frame)
         try:
             while size := self._filled(command.pipe, plain):
                 self._put(Kind.DATA, plain[:size])
