@@ -3,7 +3,7 @@ BIN := .venv/bin
 # What works on whole worlds; these unit tests take about as long as all others, and run beside them.
 WORLDS := tests/unit/execute tests/unit/runs
 
-.PHONY: demo test check types unit-test world-test part-test contract-test lab-test bench lock ready-check ready-lab
+.PHONY: demo test check types unit-test world-test part-test contract-test lab-test bench bench-transport lock ready-check ready-lab
 
 demo: ready-lab
 	$(BIN)/ec2zfs demo
@@ -35,6 +35,10 @@ lab-test: ready-lab
 
 bench: ready-lab
 	$(BIN)/python -m bench
+
+# As root: it makes network namespaces. Installs iperf3 and mbuffer, which it measures, when they are missing.
+bench-transport: ready-check
+	$(BIN)/python -m bench.loopback; loopback=$$?; $(BIN)/python -m bench.line_speed && exit $$loopback
 
 lock: ready-check
 	$(BIN)/pip-compile --quiet --strip-extras --extra lab --extra dev --generate-hashes --allow-unsafe \

@@ -15,6 +15,8 @@ from ec2zfs.transport.far.buffers import buffer
 
 _CRAWLS_SECONDS = 2.0
 """A frame that all others wait for is sent once more, by a connection that is idle, after so long."""
+_BLOCKS_SECONDS = 0.5
+"""And by any connection after so long, once the others have used half of the room that the receiver has for them."""
 
 
 @dataclass
@@ -61,6 +63,11 @@ class Outbox:
     def held(self) -> int:
         """How many frames have not been acknowledged."""
         return len(self._held)
+
+    @property
+    def begun(self) -> int:
+        """How many frames connections have taken, which goes on evenly where one frame holds up what was received."""
+        return self._next
 
     @property
     def stalled(self) -> float:
@@ -115,12 +122,19 @@ class Outbox:
             if parcel is not None:
                 return parcel
         if self._next < min(self._put, self._limit):
-            self._next += 1
-            return self._held[self._next - 1]
+            blocking = (
+                self._first(carrier, _BLOCKS_SECONDS) if self._next > (self.received + self._limit) // 2 else None
+            )
+            self._next += blocking is None
+            return blocking or self._held[self._next - 1]
+        return self._first(carrier, _CRAWLS_SECONDS)
+
+    def _first(self, carrier: object, seconds: float) -> Parcel | None:
+        """The frame that all others wait for, if other connections have had it for so long."""
         first = self._held.get(self.received)
         if first is None or not first.carriers or carrier in first.carriers:
             return None
-        return first if time.monotonic() - first.taken > _CRAWLS_SECONDS else None
+        return first if time.monotonic() - first.taken > seconds else None
 
     def sent(self, parcel: Parcel) -> None:
         """A connection does not need the frame's buffer any more, whether it was sent or not."""
