@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
+from tests.contract.processes import descendants
+
 from ec2zfs.hosts.keypair import ensure_keypair
 from ec2zfs.hosts.known_hosts import KnownHosts
 
@@ -102,6 +104,7 @@ class Ssh:
         pipeline = [giving(seconds, most), *([buffer] if buffered else []), ssh]
         script = " | ".join(shlex.join(stage) for stage in pipeline)
         subprocess.run(["sh", "-c", script], check=True, stderr=subprocess.DEVNULL)  # of those that it ends early
+        _await(lambda: not descendants(self.server.pid), "The end of ssh's session")
         return noted(note)
 
     def cpu(self) -> float:
@@ -132,7 +135,7 @@ def ssh(folder: Path, address: str, here: tuple[str, ...] = (), there: tuple[str
     argv = (*there, program, "-D", "-f", str(folder / "sshd_config"), "-E", str(log))
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as server:
         try:
-            _await(lambda: log.exists() and "listening" in log.read_text(), "sshd")
+            _await(lambda: log.exists() and "listening" in log.read_text(), "The start of sshd")
             yield Ssh(folder, address, here, server)
         finally:
             server.terminate()
@@ -159,4 +162,4 @@ def _await(ready: Callable[[], bool], what: str) -> None:
         if ready():
             return
         time.sleep(0.05)
-    raise SystemExit(f"{what} did not start.")
+    raise SystemExit(f"{what} did not come.")

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.line_peers import CIPHER, giving, ssh, taking
+from bench.line_peers import CIPHER, giving, noted, ssh, taking
 from tests.contract.processes import descendants
 
 from ec2zfs.hosts.host import Command, Stage
@@ -66,11 +66,17 @@ class Spent:
         return self.size / self.seconds / 1e9
 
 
-def spent(size: int, carry: Callable[[], None], elsewhere: Callable[[], float] = lambda: 0.0) -> Spent:
-    """Carry and measure; `elsewhere` tells the CPU seconds of processes that are not our children."""
+def spent(
+    size: int, carry: Callable[[], None], note: Path | None = None, elsewhere: Callable[[], float] = lambda: 0.0
+) -> Spent:
+    """Carry and measure: the time is the receiving command's, where it has left a note.
+
+    `elsewhere` tells the CPU seconds of processes that are not our children.
+    """
     begun, before = time.perf_counter(), _cpu() + elsewhere()
     carry()
-    return Spent(time.perf_counter() - begun, _cpu() + elsewhere() - before, size)
+    seconds = time.perf_counter() - begun
+    return Spent(8e-6 * size / noted(note) if note else seconds, _cpu() + elsewhere() - before, size)
 
 
 def _cpu() -> float:
@@ -115,10 +121,10 @@ def in_turns(size: int, folder: Path) -> dict[str, list[Spent]]:
     give, take = giving(3600, size), taking(note)
     with ssh(folder, "127.0.0.1") as peer:
         ways: dict[str, Callable[[], Spent]] = {
-            f"ssh {CIPHER.partition('@')[0]}": lambda: spent(size, lambda: void(peer.rate(3600, size)), peer.cpu),
-            "ec2zfs direct": lambda: spent(size, lambda: direct(give, take)),
+            f"ssh {CIPHER.partition('@')[0]}": lambda: spent(size, lambda: void(peer.rate(3600, size)), note, peer.cpu),
+            "ec2zfs direct": lambda: spent(size, lambda: direct(give, take), note),
             "bare sockets": lambda: spent(size, lambda: sockets(size)),
-            "pipe": lambda: spent(size, lambda: pipe(give, take)),
+            "pipe": lambda: spent(size, lambda: pipe(give, take), note),
         }
         found: dict[str, list[Spent]] = {name: [] for name in ways}
         for _ in range(ROUNDS):
