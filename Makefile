@@ -8,6 +8,8 @@ WORLDS := tests/unit/execute tests/unit/runs
 demo: ready-lab
 	$(BIN)/ec2zfs demo
 
+# In it sweeps ("killed at any call") try every call; else one of each kind (tests/conftest.py).
+test: export EVERY := --every
 test: check lab-test
 
 check: ready-check
@@ -22,13 +24,13 @@ types:
 unit-test: world-test part-test
 
 world-test:
-	$(BIN)/pytest $(WORLDS)
+	$(BIN)/pytest $(EVERY) $(WORLDS)
 
 part-test:
-	$(BIN)/pytest tests/unit $(WORLDS:%=--ignore=%)
+	$(BIN)/pytest $(EVERY) tests/unit $(WORLDS:%=--ignore=%)
 
 contract-test:
-	$(BIN)/pytest tests/contract
+	$(BIN)/pytest $(EVERY) tests/contract
 
 lab-test: ready-lab
 	$(BIN)/pytest --timeout 900 --durations 12 tests/lab
