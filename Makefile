@@ -2,8 +2,10 @@
 BIN := .venv/bin
 # What works on whole worlds; these unit tests take about as long as all others, and run beside them.
 WORLDS := tests/unit/execute tests/unit/runs
+# What carries streams waits more than it works, and so runs beside the other contracts.
+STREAMS := tests/contract/test_transports.py tests/contract/test_stream_faults.py
 
-.PHONY: demo test check types unit-test world-test part-test contract-test lab-test bench lock ready-check ready-lab
+.PHONY: demo test check types unit-test world-test part-test contract-test stream-test seam-test lab-test bench lock ready-check ready-lab
 
 demo: ready-lab
 	$(BIN)/ec2zfs demo
@@ -16,7 +18,7 @@ check: ready-check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	$(MAKE) --no-print-directory --jobs 4 --output-sync=target contract-test types unit-test
+	$(MAKE) --no-print-directory --jobs 5 --output-sync=target contract-test types unit-test
 
 types:
 	$(BIN)/mypy
@@ -29,8 +31,13 @@ world-test:
 part-test:
 	$(BIN)/pytest $(EVERY) tests/unit $(WORLDS:%=--ignore=%)
 
-contract-test:
-	$(BIN)/pytest $(EVERY) tests/contract
+contract-test: stream-test seam-test
+
+stream-test:
+	$(BIN)/pytest $(EVERY) $(STREAMS)
+
+seam-test:
+	$(BIN)/pytest $(EVERY) tests/contract $(STREAMS:%=--ignore=%)
 
 lab-test: ready-lab
 	$(BIN)/pytest --timeout 900 --durations 12 tests/lab
