@@ -3,12 +3,19 @@ BIN := .venv/bin
 # What works on whole worlds; these unit tests take about as long as all others, and run beside them.
 WORLDS := tests/unit/execute tests/unit/runs
 
-.PHONY: demo test check types unit-test world-test part-test contract-test lab-test bench lock ready-check ready-lab
+# Tests in the lab that tell long stories; they take about as long as all others, and run beside them.
+STORIES := $(addprefix tests/lab/test_,demo.py backup.py upkeep.py)
+
+.PHONY: demo test check types unit-test world-test part-test contract-test lab-test lab-stories lab-parts lab-image bench \
+    lock ready-check ready-lab
 
 demo: ready-lab
 	$(BIN)/ec2zfs demo
 
-test: check lab-test
+# The image is built in what the checks leave of the processor.
+test: ready-lab
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target check lab-image
+	$(MAKE) --no-print-directory lab-test
 
 check: ready-check
 	$(BIN)/ruff format --check .
@@ -30,8 +37,17 @@ part-test:
 contract-test:
 	$(BIN)/pytest tests/contract
 
-lab-test: ready-lab
-	$(BIN)/pytest --timeout 900 --durations 12 tests/lab
+lab-test: ready-lab lab-image
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target lab-stories lab-parts
+
+lab-stories:
+	$(BIN)/pytest --durations 12 $(STORIES)
+
+lab-parts:
+	$(BIN)/pytest --durations 12 tests/lab $(STORIES:%=--ignore=%)
+
+lab-image: ready-lab
+	nice -n 19 $(BIN)/ec2zfs lab build
 
 bench: ready-lab
 	$(BIN)/python -m bench
