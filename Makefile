@@ -5,14 +5,21 @@ WORLDS := tests/unit/execute tests/unit/runs
 # What carries streams waits more than it works, and so runs beside the other contracts.
 STREAMS := tests/contract/test_transports.py tests/contract/test_stream_faults.py
 
-.PHONY: demo test check types unit-test world-test part-test contract-test stream-test seam-test lab-test bench lock ready-check ready-lab
+# Tests in the lab that tell long stories; they take about as long as all others, and run beside them.
+STORIES := $(addprefix tests/lab/test_,demo.py backup.py upkeep.py)
+
+.PHONY: demo test check types unit-test world-test part-test contract-test stream-test seam-test lab-test lab-stories \
+    lab-parts lab-image bench lock ready-check ready-lab
 
 demo: ready-lab
 	$(BIN)/ec2zfs demo
 
-# In it sweeps ("killed at any call") try every call; else one of each kind (tests/conftest.py).
+# In it sweeps ("killed at any call") try every call; else one of each kind (tests/conftest.py). The image is built in what
+# the checks leave of the processor.
 test: export EVERY := --every
-test: check lab-test
+test: ready-lab
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target check lab-image
+	$(MAKE) --no-print-directory lab-test
 
 check: ready-check
 	$(BIN)/ruff format --check .
@@ -39,8 +46,17 @@ stream-test:
 seam-test:
 	$(BIN)/pytest $(EVERY) tests/contract $(STREAMS:%=--ignore=%)
 
-lab-test: ready-lab
-	$(BIN)/pytest --timeout 900 --durations 12 tests/lab
+lab-test: ready-lab lab-image
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=line lab-stories lab-parts
+
+lab-stories:
+	$(BIN)/pytest -v --durations 12 $(STORIES)
+
+lab-parts:
+	$(BIN)/pytest -v --durations 12 tests/lab $(STORIES:%=--ignore=%)
+
+lab-image: ready-lab
+	nice -n 19 $(BIN)/ec2zfs lab build
 
 bench: ready-lab
 	$(BIN)/python -m bench
