@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,33 +18,42 @@ from tests.contract.processes import descendants, mentioning, running, soon
 from tests.contract.sshd import ALIAS, Sshd
 from tests.contract.transport_suite import CASES, ENDLESS, FEW, MIB, Case, Sides, arrives
 
-from ec2zfs.errors import CommandFailed, HostError, MissingTool
+from ec2zfs.errors import CommandFailed, HostError, MissingTool, Refused
 from ec2zfs.hosts.host import Command, Host, Stage
 from ec2zfs.hosts.local import LocalHost
 from ec2zfs.hosts.ssh import SshHost
+from ec2zfs.model.line import Bottleneck, Line
 from ec2zfs.transport import direct
 from ec2zfs.transport.direct import DirectTransport
 from ec2zfs.transport.far.keys import TransferKeys
 from ec2zfs.transport.ssh import SshTransport
-from ec2zfs.transport.transport import Transport
 
 BUFFER = 16 * MIB
 DIRECT = DirectTransport(buffer=BUFFER, python=sys.executable)
+STRIPED = replace(DIRECT, stripes=True, flows=(1, 1))
 FRAME = BUFFER // 128
 
-Way = tuple[Transport, str, str]
+Limitable = SshTransport | DirectTransport
+Way = tuple[Limitable, str, str]
 
 WAYS: dict[str, tuple[Way, tuple[Case, ...]]] = {
     "ssh": ((SshTransport(), "local", "ssh"), CASES),
     "direct": ((DIRECT, "local", "ssh"), CASES),
     "direct, back": ((DIRECT, "ssh", "local"), FEW),
     "direct, here": ((DIRECT, "local", "local"), FEW),
+    "ssh-striped": ((STRIPED, "local", "ssh"), CASES),
+    "ssh-striped, back": ((STRIPED, "ssh", "local"), FEW),
 }
 TABLE = [
     pytest.param(way, case, id=f"{name}: {case.__name__}") for name, (way, cases) in WAYS.items() for case in cases
 ]
 
 Found = Callable[[Way], Sides]
+
+
+def sides_of(transport: Limitable, sender: Host, receiver: Host, folder: Path) -> Sides:
+    """The two sides of a transport."""
+    return Sides(transport, sender, receiver, folder, FRAME, lambda limit: replace(transport, limit=limit))
 
 
 @pytest.fixture
@@ -55,7 +65,7 @@ def sides(ssh_host: SshHost, tmp_path: Path) -> Found:
 
     def found(way: Way) -> Sides:
         transport, sender, receiver = way
-        return Sides(transport, host(sender, "site"), host(receiver, "here"), tmp_path, FRAME)
+        return sides_of(transport, host(sender, "site"), host(receiver, "here"), tmp_path)
 
     return found
 
@@ -108,13 +118,33 @@ def test_256_mebibytes_in_bounded_memory(tmp_path: Path) -> None:
     assert 0 < max(used) < (32 + 64) * MIB
 
 
+class Seen(Exception):
+    """What was waited for was seen."""
+
+
+@pytest.mark.parametrize(
+    ("sending", "receiving", "bottleneck"),
+    [(ENDLESS, "sleep 30", Bottleneck.RECEIVER), ("echo some; sleep 30", "cat", Bottleneck.SOURCE)],
+)
+def test_it_is_told_which_side_holds_the_stream_up(sending: str, receiving: str, bottleneck: Bottleneck) -> None:
+    def watch(line: Line) -> None:
+        if line.flows and line.bottleneck is bottleneck:
+            assert line.flows <= 32
+            assert line.retransmitted >= 0
+            raise Seen
+
+    here = [Stage(LocalHost("here"), Command.of("sh", "-c", script)) for script in (sending, receiving)]
+    with pytest.raises(Seen):
+        DIRECT.carry(here[0], here[1], lambda _: None, watch)
+
+
 def test_several_threads_carry_at_a_time(sides: Found, tmp_path: Path) -> None:
     way = sides((DIRECT, "local", "ssh"))
 
     def one(name: str) -> None:
         folder = tmp_path / name
         folder.mkdir()
-        arrives(Sides(DIRECT, way.sender, way.receiver, folder, FRAME), 3 * MIB)
+        arrives(sides_of(DIRECT, way.sender, way.receiver, folder), 3 * MIB)
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(one, ("a", "b", "c")))
@@ -206,6 +236,30 @@ def test_an_end_that_is_killed_is_named(sides: Found) -> None:
     with pytest.raises((CommandFailed, HostError)):
         sides((DIRECT, "local", "ssh")).carry("echo some; exec sleep 65.25", "sleep 66.25 & cat; wait", kill)
     assert soon(lambda: not running("sleep", "65.25") and not running("sleep", "66.25"))
+
+
+def test_stripes_are_connections_of_their_own_and_need_no_cryptography(
+    sides: Found, sshd: Sshd, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')  # without site-packages, so without cryptography
+    python.chmod(0o700)
+    before = sshd.logins
+    arrives(sides((replace(STRIPED, python=str(python), flows=(2, 2)), "local", "ssh")), 3 * MIB)
+    assert sshd.logins - before >= 2
+
+
+def test_a_stripe_that_ssh_refuses_is_told(sides: Found, ssh_host: SshHost) -> None:
+    way = sides((replace(STRIPED, patience=1.0), "local", "ssh"))
+    unknown = replace(ssh_host.target, user="nobody-of-this-name")
+    ssh_host.apart_argv = SshHost("other", unknown).apart_argv  # type: ignore[method-assign]
+    with pytest.raises(HostError, match=r"a connection by ssh failed: .*Permission denied"):
+        way.carry(ENDLESS, "cat")
+
+
+def test_stripes_between_two_far_hosts_are_refused(sides: Found) -> None:
+    with pytest.raises(Refused, match="are both far"):
+        sides((STRIPED, "ssh", "ssh")).carry(ENDLESS, "cat")
 
 
 def test_a_port_that_nobody_can_reach_is_told(sides: Found) -> None:

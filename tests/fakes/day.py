@@ -42,6 +42,7 @@ from ec2zfs.hosts.known_hosts import KnownHosts
 from ec2zfs.hosts.secret import Secret
 from ec2zfs.model.instance import Instance, InstanceState, InstanceType, Market
 from ec2zfs.model.layout import Layout
+from ec2zfs.model.line import Line
 from ec2zfs.model.policy import Keep, PolicyRule, Schedule, Tier
 from ec2zfs.model.pool import PoolStatus
 from ec2zfs.model.source import Source
@@ -52,6 +53,7 @@ from ec2zfs.runs.creation import CreationParts, create_pool
 from ec2zfs.runs.snapshots import Site
 from ec2zfs.runs.stages import Journal
 from ec2zfs.runs.upkeep import UpkeepParts
+from ec2zfs.transport.transport import unwatched
 
 T = TypeVar("T")
 
@@ -325,7 +327,13 @@ class Controller:
         finally:
             self.receiver.leave()
 
-    def carry(self, sender: Stage, receiver: Stage, meter: Callable[[int], None]) -> None:
+    def carry(
+        self,
+        sender: Stage,
+        receiver: Stage,
+        meter: Callable[[int], None],
+        watch: Callable[[Line], None] = unwatched,
+    ) -> None:
         """As `Transport.carry`: three moments of every stream are calls."""
         host = receiver.host
         assert isinstance(host, ReceiverHost)
@@ -334,7 +342,7 @@ class Controller:
             self.outside(moment, host.require_answering)
 
         there = Stage(host.zfs, receiver.command)
-        WorldTransport(heard).carry(Stage(self.day.site, sender.command), there, meter)
+        WorldTransport(heard).carry(Stage(self.day.site, sender.command), there, meter, watch)
 
     def _receiver(self) -> Receiver:
         day = self.day

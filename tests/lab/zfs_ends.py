@@ -14,12 +14,14 @@ from ec2zfs.hosts.host import Command, Host, Stage
 from ec2zfs.hosts.ssh import SshHost
 from ec2zfs.hosts.ssh_options import Liveness, SshTarget
 from ec2zfs.lab.description import LabDescription
+from ec2zfs.model.line import Line
 from ec2zfs.model.policy import Schedule, Tier
 from ec2zfs.model.snapshot import Dataset
 from ec2zfs.model.source import Source
 from ec2zfs.plan.selection import Selection
 from ec2zfs.runs.snapshots import keeps_of
 from ec2zfs.transport.ssh import SshTransport
+from ec2zfs.transport.transport import unwatched
 
 MIB = 1 << 20
 KEY = "0123456789abcdef" * 2
@@ -131,7 +133,13 @@ class Breaking:
     after: int
     happens: Callable[[], object]
 
-    def carry(self, sender: Stage, receiver: Stage, meter: Callable[[int], None]) -> None:
+    def carry(
+        self,
+        sender: Stage,
+        receiver: Stage,
+        meter: Callable[[int], None],
+        watch: Callable[[Line], None] = unwatched,
+    ) -> None:
         passed = [0]
 
         def heard(amount: int) -> None:
@@ -140,7 +148,7 @@ class Breaking:
             if before < self.after <= passed[0]:
                 self.happens()
 
-        SshTransport().carry(sender, receiver, heard)
+        SshTransport().carry(sender, receiver, heard, watch)
 
     def replicator(self, ends: Ends) -> Replicator:
         return Replicator(ends.site, ends.receiver, "rcloud", self, Silent(), ends.selection)

@@ -254,11 +254,13 @@ class Session:
         from datetime import UTC, datetime
 
         from ec2zfs.execute.replication import Replicator
+        from ec2zfs.transport.limit import Limit
         from ec2zfs.transport.ssh import SshTransport
 
         selection = self.file_server.sent(lambda: datetime.now(UTC))
         streams = self.configuration.replication.streams
-        return Replicator(self.site, host, self.pool, SshTransport(), self.output, selection, streams=streams)
+        transport = SshTransport(limit=Limit(self.configuration.rates))
+        return Replicator(self.site, host, self.pool, transport, self.output, selection, streams=streams)
 
     def pool_key(self, *, new: bool = False) -> Secret | None:
         """Ask for the pool key as configured; None for a pool without encryption. `new`: for a pool yet to be made."""

@@ -15,7 +15,9 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from ec2zfs.config.described import Section, key
+from ec2zfs.config.rates import RateWindowSection, rate_rule
 from ec2zfs.config.snapshots import PeriodSection, PolicySection, SnapshotsSection
+from ec2zfs.config.transport import TransportSection
 from ec2zfs.config.values import (
     AbsolutePath,
     Address,
@@ -41,6 +43,7 @@ from ec2zfs.model.instance import Market
 from ec2zfs.model.layout import Layout, Redundancy
 from ec2zfs.model.period import STANDARD, Period
 from ec2zfs.model.pool import PoolDesign
+from ec2zfs.model.rate import RateRule
 from ec2zfs.model.replication import MOST_STREAMS
 from ec2zfs.model.volume import SIZES_GIB
 
@@ -268,6 +271,8 @@ class Configuration(Section):
     own_periods: tuple[PeriodSection, ...] = Field((), alias="period")
     policies: tuple[PolicySection, ...] = Field((), alias="policy")
     replication: ReplicationSection
+    transport: TransportSection
+    rate_windows: tuple[RateWindowSection, ...] = Field((), alias="rate_window")
     pool_key: PoolKeySection
     new_pool_key: NewPoolKeySection
     upkeep: UpkeepSection
@@ -311,6 +316,11 @@ class Configuration(Section):
     def periods(self) -> tuple[Period, ...]:
         """The standard periods and the operator's own, which prevail."""
         return tuple({each.name: each for each in (*STANDARD, *(own.period for own in self.own_periods))}.values())
+
+    @property
+    def rates(self) -> RateRule:
+        """How fast streams may be, and when."""
+        return rate_rule(self.transport.rate, self.rate_windows, self.snapshots.time_zone)
 
     @property
     def layout(self) -> Layout:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from ec2zfs.execute.copies import ready_copies
 from ec2zfs.execute.crew import Crew
 from ec2zfs.execute.holds import HoldKeeper
+from ec2zfs.execute.line_watch import LineWatch
 from ec2zfs.execute.progress import Progress, Silent
 from ec2zfs.execute.properties import keep_properties, seen_properties
 from ec2zfs.execute.replica_run import Ends
@@ -86,10 +87,11 @@ class Replicator:
             notices = ready_copies(self.receiver, plan, keeper, self.progress)
             say = crew.handing_over(self.progress.say)
             ends = Ends(self.site, self.receiver, self.transport, say, self.selection, self.pause)
-            reports = ReplicaRuns(crew, ends, keeper, bar.advance).run(plan)
+            lines = LineWatch(bar.measure)
+            reports = ReplicaRuns(crew, ends, keeper, bar.advance, lines).run(plan)
         kept = keep_properties(self.receiver, plan, reports, self.progress)
         notices = (*notices, *keeper.warnings, *kept.warnings)
-        return ReplicationReport(reports, notices, kept.changes, plan.orphans)
+        return ReplicationReport(reports, notices, kept.changes, plan.orphans, lines.summary)
 
 
 def preview(site: Host, sources: Sequence[Source], pool: str, selection: Selection) -> ReplicationPlan:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ec2zfs.execute.line_watch import LineSummary
+
 
 @dataclass(frozen=True)
 class StageReport:
@@ -32,7 +34,8 @@ class RunReport:
 
     `cost_usd` is the estimate for the machine's time of this run, None without a known price. `properties` are what was
     set on copies or inherited there again, a sentence for each copy. `orphans` tell of copies whose sources do not
-    exist any more, a sentence each; None when replication did not come to its end.
+    exist any more, a sentence each; None when replication did not come to its end. `line`: what the streams' way was
+    like (`LineSummary`), None where nothing of it was measured.
     """
 
     pool: str
@@ -44,6 +47,7 @@ class RunReport:
     command: str = "backup"
     properties: tuple[str, ...] = ()
     orphans: tuple[str, ...] | None = None
+    line: LineSummary | None = None
 
     @property
     def clean(self) -> bool:

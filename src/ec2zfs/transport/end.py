@@ -7,7 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from ec2zfs.errors import CommandFailed, HostError
 from ec2zfs.hosts import faults
@@ -33,28 +33,46 @@ _OWN_FAULT = (
 _FAULT_OF_BOTH = (Cause.LINE, Cause.SIGNAL, Cause.ORPHAN)
 
 
+@dataclass(frozen=True)
+class Gauge:
+    """What an end measures: its connections, the segments that it sent again, and how full its buffer is, 0 to 1."""
+
+    flows: int
+    retransmitted: int
+    buffer: float
+
+
 class End:
     """Runs a stage's command behind one end of the stream, with `python` on the stage's host.
 
-    `bytes`: how many the command has given or taken. `port`: where it listens, once it does. `outcome`: why it ended,
-    once it has told.
+    `bytes`: how many the command has given or taken. `gauge`: what it told last of its side of the line. `port`: where
+    it listens and `seal`: what it seals with, once it does. `outcome`: why it ended, once it has told.
     """
 
     def __init__(self, stage: Stage, orders: Orders, python: str) -> None:
         self.stage = stage
         tell(stage.host.name, stage.command.argv)
-        self.running = Running(Stage(stage.host, Command(end_argv(python))), fed=True, heard=True)
+        self.running = Running(Stage(stage.host, Command(end_argv(python)), stage.descriptor), fed=True, heard=True)
         self.bytes = 0
+        self.gauge: Gauge | None = None
         self.port: int | None = None
+        self.seal = ""
         self.outcome: Cause | None = None
         self.over = False
         self._text = ""
         self._status: int | None = None
         self._line = b""
-        self._instruct(orders)
+        self._rate = orders.rate
+        self._say(program() + json.dumps(asdict(orders)).encode() + b"\n")
 
-    def _instruct(self, orders: Orders) -> None:
-        left = memoryview(program() + json.dumps(asdict(orders)).encode() + b"\n")
+    def hold_to(self, rate: float | None) -> None:
+        """Have it send at this rate from now on, in bytes a second (None: no limit)."""
+        if rate != self._rate and not self.over:
+            self._rate = rate
+            self._say(json.dumps({"rate": rate}).encode() + b"\n")
+
+    def _say(self, text: bytes) -> None:
+        left = memoryview(text)
         with contextlib.suppress(BrokenPipeError):
             while left:
                 left = left[os.write(self.running.input, left) :]
@@ -87,9 +105,11 @@ class End:
     def _take_in(self, told: Mapping[str, object]) -> None:
         event = told["event"]
         if event == "ready":
-            self.port = _number(told["port"])
+            self.port, self.seal = _number(told["port"]), str(told["seal"])
         elif event == "progress":
             self.bytes = max(self.bytes, _number(told["bytes"]))
+            buffer = _number(told["held"]) / max(1, _number(told["buffer"]))
+            self.gauge = Gauge(_number(told["flows"]), _number(told["retransmitted"]), min(1.0, buffer))
         elif event == "ended":
             self.outcome = Cause(told["cause"])
             self._text = str(told["text"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -11,6 +12,7 @@ from ec2zfs.config import parse
 from ec2zfs.errors import ConfigurationError
 from ec2zfs.model.period import STANDARD, Period
 from ec2zfs.model.policy import Keep, PolicyRule, Tier
+from ec2zfs.model.rate import RateRule, RateWindow
 
 RIGHT = """\
 [aws]
@@ -48,6 +50,32 @@ def with_key(section: str, key: str, value: str) -> str:
 def with_table(table: str, *lines: str) -> str:
     """The right text with one more table of a list at its end."""
     return RIGHT + "\n".join((f"[[{table}]]", *lines, ""))
+
+
+def test_rates_and_their_windows() -> None:
+    window = ('from = "22:00"', 'to = "06:00"', 'rate = "100 Mbit/s"', "weekdays = [1, 7]")
+    text = (
+        with_table("rate_window", *window) + '[transport]\nrate = "5 MB/s"\n[snapshots]\ntime_zone = "Europe/Berlin"\n'
+    )
+    window_of_it = RateWindow(time(22), time(6), 12.5e6, frozenset({0, 6}))
+    assert parse(text).rates == RateRule(5e6, (window_of_it,), ZoneInfo("Europe/Berlin"))
+    assert parse(RIGHT).rates == RateRule(None, (), ZoneInfo("UTC"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        (('from = "8"', 'to = "18:00"'), 'from must be a time of the day in quotes, such as "08:00"; it is "8"'),
+        (('from = "08:00"', 'to = "24:00"'), "to must be a time of the day"),
+        (('from = "08:00"', "to = 18:00:00"), "to must be a time of the day"),
+        (('from = "08:00"', 'to = "18:00"', 'rate = "1 B/s"'), 'rate must be at least 100 kB/s; it is "1 B/s"'),
+        (('from = "08:00"', 'to = "18:00"', 'rate = "fast"'), 'rate must be a rate, such as "20 MB/s"'),
+        (('from = "08:00"', 'to = "18:00"', "weekdays = [0]"), "weekdays must be a list of numbers from 1 to 7"),
+    ],
+)
+def test_a_window_that_cannot_be(lines: tuple[str, ...], fault: str) -> None:
+    (told,) = said(with_table("rate_window", *lines))
+    assert f"rate_window[1].{fault}" in told
 
 
 def test_the_right_text_is_right_without_any_section_that_is_optional() -> None:
