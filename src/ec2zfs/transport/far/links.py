@@ -204,6 +204,7 @@ class Connecting:
         self._peer = (orders.address, orders.ports[0])
         self._congestion = orders.congestion
         self._through = orders.through
+        self._carriers: list[Carrier] = []
         self._wanted = wanted
         self.trouble = ""
         start(self._keep)
@@ -231,6 +232,7 @@ class Connecting:
             said = carrier.given_up()
             self.trouble = f"a connection by {self._through[0]} failed: {said or error}"
             return False
+        self._carriers.append(carrier)
         self._links.adopt(carrier.end, nonces, name)
         return True
 
