@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from ec2zfs.config.described import Section, key
 from ec2zfs.config.snapshots import PeriodSection, PolicySection, SnapshotsSection
+from ec2zfs.config.transport import TransportSection
 from ec2zfs.config.values import (
     AbsolutePath,
     Address,
@@ -268,6 +269,7 @@ class Configuration(Section):
     own_periods: tuple[PeriodSection, ...] = Field((), alias="period")
     policies: tuple[PolicySection, ...] = Field((), alias="policy")
     replication: ReplicationSection
+    transport: TransportSection
     pool_key: PoolKeySection
     new_pool_key: NewPoolKeySection
     upkeep: UpkeepSection
@@ -296,6 +298,17 @@ class Configuration(Section):
         if strange := sorted(told - known):
             raise refusal(f"must keep periods that there are; there is no {' or '.join(strange)} (write a [[period]])")
         return policies
+
+    @field_validator("transport")
+    @classmethod
+    def _room_for_streams(cls, transport: TransportSection, info: ValidationInfo) -> TransportSection:
+        first, last = transport.port_range
+        receiver, replication = info.data.get("receiver"), info.data.get("replication")
+        if replication is not None and last - first + 1 < replication.streams:
+            raise refusal(f"must have a port for each stream: {transport.ports} are fewer than {replication.streams}")
+        if receiver is not None and first <= receiver.ssh_port <= last:
+            raise refusal(f"must leave out ssh: {transport.ports} hold receiver.ssh_port")
+        return transport
 
     @field_validator("new_pool_key")
     @classmethod
