@@ -9,13 +9,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from tests.contract.processes import descendants, mentioning, running, soon
 from tests.contract.sshd import ALIAS, Sshd
-from tests.contract.transport_suite import CASES, ENDLESS, FEW, MIB, Case, Sides, arrives
+from tests.contract.transport_suite import CASES, ENDLESS, FEW, MIB, RELAYED, Case, Sides, arrives
 
 from ec2zfs.errors import CommandFailed, HostError, MissingTool
 from ec2zfs.hosts.host import Command, Host, Stage
@@ -38,6 +39,8 @@ WAYS: dict[str, tuple[Way, tuple[Case, ...]]] = {
     "direct": ((DIRECT, "local", "ssh"), CASES),
     "direct, back": ((DIRECT, "ssh", "local"), FEW),
     "direct, here": ((DIRECT, "local", "local"), FEW),
+    "direct, relayed": ((DIRECT, "relayed", "ssh"), (*FEW, *RELAYED)),
+    "direct, relayed back": ((DIRECT, "ssh", "relayed"), (*FEW, *RELAYED)),
 }
 TABLE = [
     pytest.param(way, case, id=f"{name}: {case.__name__}") for name, (way, cases) in WAYS.items() for case in cases
@@ -46,15 +49,24 @@ TABLE = [
 Found = Callable[[Way], Sides]
 
 
+@pytest.fixture(scope="module")
+def site(sshd: Sshd) -> Iterator[SshHost]:
+    """The same machine with a connection of its own."""
+    with SshHost("site", sshd.target()) as host:
+        yield host
+
+
 @pytest.fixture
-def sides(ssh_host: SshHost, tmp_path: Path) -> Found:
+def sides(ssh_host: SshHost, site: SshHost, tmp_path: Path) -> Found:
     """The two sides of a way."""
 
     def host(kind: str, name: str) -> Host:
-        return LocalHost(name) if kind == "local" else ssh_host
+        return {"local": LocalHost(name), "ssh": ssh_host, "relayed": site}[kind]
 
     def found(way: Way) -> Sides:
         transport, sender, receiver = way
+        if isinstance(transport, DirectTransport) and "relayed" in way:
+            transport = replace(transport, relayed=site)
         return Sides(transport, host(sender, "site"), host(receiver, "here"), tmp_path, FRAME)
 
     return found

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ec2zfs.errors import HostError
+from ec2zfs.hosts.halting import heed
 from ec2zfs.hosts.host import Host, Stage
 from ec2zfs.hosts.local import LocalHost
 from ec2zfs.hosts.pipeline import IdleLimits
@@ -23,9 +24,11 @@ from ec2zfs.hosts.ssh import SshHost
 from ec2zfs.transport.end import End
 from ec2zfs.transport.far.keys import SECRET_BYTES
 from ec2zfs.transport.far.orders import Orders
+from ec2zfs.transport.relay import Relay
 from ec2zfs.transport.ssh import LIMITS
 
 MIB = 1 << 20
+FIRST_FLOWS = 4
 _LOOPBACK = "127.0.0.1"
 _TICK_SECONDS = 0.2
 _READY_SECONDS = 60.0
@@ -43,26 +46,33 @@ class DirectTransport:
     """Carries by two ends that speak to each other (`far/`). Safe to use from several threads.
 
     The receiving end listens, unless it is here and the sending one is not: a host that is far can be reached, and the
-    controller perhaps cannot. `ports`: the range of which one is listened on (0, 0: any). `buffer`: bytes that each
-    end may hold, at most an eighth of its memory. `flows`: connections at first, and at the most. `python`: the
-    program on a host behind ssh. `reached`: the address and port under which the other end reaches a port of a host.
+    controller perhaps cannot. `relayed`: a host behind ssh whose end runs here, so that nothing has to reach it, nor
+    it anything; its command is run through ssh. `ports`: the range of which one is listened on (0, 0: any). `buffer`:
+    bytes that each end may hold, at most an eighth of its memory. `flows`: connections at first, and at the most.
+    `python`: the program on a host behind ssh. `reached`: the address and port under which the other end reaches a port
+    of a host.
     """
 
     ports: tuple[int, int] = (0, 0)
     buffer: int = 128 * MIB
-    flows: tuple[int, int] = (4, 32)
+    flows: tuple[int, int] = (FIRST_FLOWS, 32)
     limits: IdleLimits = LIMITS
     python: str = "python3"
     silence: float = 12.0
     patience: float = 60.0
+    relayed: Host | None = None
     reached: Callable[[Host, int], tuple[str, int]] = lambda host, port: (address_of(host), port)
+
+    def open_address(self, host: Host) -> str:
+        """Where an end on a host listens: everywhere, as a machine in EC2 does not have the address it is known by."""
+        return "::" if ":" in address_of(host) else "0.0.0.0"  # noqa: S104 - whoever has no proof is refused
 
     def carry(self, sender: Stage, receiver: Stage, meter: Callable[[int], None]) -> None:
         """See `Transport.carry`. `meter` hears once a second what the receiving command has taken."""
         secret = Secret(secrets.token_bytes(SECRET_BYTES))
         ends: list[End] = []
         try:
-            self._carry(_Transfer(sender, receiver, secret), ends, meter)
+            self._carry(_Transfer(sender, receiver, secret, self.relayed), ends, meter)
         except BaseException:
             end_all([end.running for end in sorted(ends, key=lambda end: end.stage is receiver)])
             raise
@@ -79,6 +89,7 @@ class DirectTransport:
         metered = 0
         failed: float | None = None
         while not all(end.over and end.running.status is not None for end in ends):
+            heed()
             _hear(ends)
             taken = sum(end.bytes for end in ends if end.stage is transfer.receiver)
             if taken > metered:
@@ -93,13 +104,14 @@ class DirectTransport:
             raise min((end for end in reversed(ends) if not end.done), key=lambda end: end.guilt).explained()
 
     def _started(self, transfer: _Transfer, stage: Stage, peer: tuple[str, int] | None) -> End:
+        relay = Relay(stage.host, stage.command) if stage.host is self.relayed else None
         orders = Orders(
             sends=stage is transfer.sender,
             listens=peer is None,
-            address=transfer.listens_on(stage.host) if peer is None else peer[0],
+            address=peer[0] if peer else _LOOPBACK if transfer.all_here else self.open_address(stage.host),
             ports=self.ports if peer is None else (peer[1], peer[1]),
             secret=transfer.secret.reveal().hex(),
-            argv=stage.command.argv,
+            argv=relay.command.argv if relay else stage.command.argv,
             accept=tuple(stage.command.accept),
             flows=self.flows[0],
             most=self.flows[1],
@@ -110,7 +122,7 @@ class DirectTransport:
             giving=self.limits.giving,
             taking=self.limits.taking,
         )
-        return End(stage, orders, sys.executable if isinstance(stage.host, LocalHost) else self.python)
+        return End(stage, orders, sys.executable if transfer.is_here(stage) else self.python, relay)
 
 
 @dataclass(frozen=True)
@@ -118,18 +130,22 @@ class _Transfer:
     sender: Stage
     receiver: Stage
     secret: Secret
+    relayed: Host | None
+
+    def is_here(self, stage: Stage) -> bool:
+        """Whether the end of this stage runs on the controller."""
+        return stage.host is self.relayed or isinstance(stage.host, LocalHost)
 
     def by_place(self) -> tuple[Stage, Stage]:
         """The stage that listens, and the one that connects to it."""
-        if isinstance(self.receiver.host, LocalHost) and not isinstance(self.sender.host, LocalHost):
+        if self.is_here(self.receiver) and not self.is_here(self.sender):
             return self.sender, self.receiver
         return self.receiver, self.sender
 
-    def listens_on(self, host: Host) -> str:
-        """Loopback when both are here; else every address: a machine in EC2 does not have the one it is known by."""
-        if all(isinstance(stage.host, LocalHost) for stage in (self.sender, self.receiver)):
-            return _LOOPBACK
-        return "::" if ":" in address_of(host) else "0.0.0.0"  # noqa: S104 - whoever has no proof is refused
+    @property
+    def all_here(self) -> bool:
+        """Whether both ends run on the controller."""
+        return self.is_here(self.sender) and self.is_here(self.receiver)
 
 
 def _frame(buffer: int) -> int:
@@ -141,6 +157,7 @@ def _port(end: End) -> int | None:
     """Where it listens, once it does; None when it has ended before."""
     deadline = time.monotonic() + _READY_SECONDS
     while end.port is None and not end.over:
+        heed()
         _hear([end])
         if time.monotonic() > deadline:
             raise HostError(
