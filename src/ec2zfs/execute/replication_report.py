@@ -50,13 +50,14 @@ class DatasetReport:
 class ReplicationReport:
     """What became of all datasets. `notices` are faults around them that did no harm, `properties` what copies got.
 
-    `orphans` are copies whose sources do not exist any more.
+    `orphans` are copies whose sources do not exist any more. `transport` says how streams travelled, and why so.
     """
 
     datasets: tuple[DatasetReport, ...]
     notices: tuple[str, ...] = ()
     properties: tuple[KeepProperties, ...] = ()
     orphans: tuple[Orphan, ...] = ()
+    transport: str = ""
 
     @property
     def bytes(self) -> int:

@@ -32,7 +32,8 @@ class RunReport:
 
     `cost_usd` is the estimate for the machine's time of this run, None without a known price. `properties` are what was
     set on copies or inherited there again, a sentence for each copy. `orphans` tell of copies whose sources do not
-    exist any more, a sentence each; None when replication did not come to its end.
+    exist any more, a sentence each; None when replication did not come to its end. `transport` says how streams
+    travelled, and why so; "" when there were none.
     """
 
     pool: str
@@ -44,6 +45,7 @@ class RunReport:
     command: str = "backup"
     properties: tuple[str, ...] = ()
     orphans: tuple[str, ...] | None = None
+    transport: str = ""
 
     @property
     def clean(self) -> bool:
