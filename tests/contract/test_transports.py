@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 from tests.contract.processes import descendants, mentioning, running, soon
 from tests.contract.sshd import ALIAS, Sshd
-from tests.contract.transport_suite import CASES, ENDLESS, FEW, MIB, Case, Sides, arrives
+from tests.contract.transport_suite import CASES, ENDLESS, FEW, MIB, RELAYED, Case, Sides, arrives
 
 from ec2zfs.errors import CommandFailed, HostError, MissingTool, Refused
 from ec2zfs.hosts.host import Command, Host, Stage
@@ -43,6 +43,9 @@ WAYS: dict[str, tuple[Way, tuple[Case, ...]]] = {
     "direct, here": ((DIRECT, "local", "local"), FEW),
     "ssh-striped": ((STRIPED, "local", "ssh"), CASES),
     "ssh-striped, back": ((STRIPED, "ssh", "local"), FEW),
+    "direct, relayed": ((DIRECT, "relayed", "ssh"), (*FEW, *RELAYED)),
+    "direct, relayed back": ((DIRECT, "ssh", "relayed"), (*FEW, *RELAYED)),
+    "ssh-striped, relayed": ((STRIPED, "relayed", "ssh"), FEW),
 }
 TABLE = [
     pytest.param(way, case, id=f"{name}: {case.__name__}") for name, (way, cases) in WAYS.items() for case in cases
@@ -56,15 +59,24 @@ def sides_of(transport: Limitable, sender: Host, receiver: Host, folder: Path) -
     return Sides(transport, sender, receiver, folder, FRAME, lambda limit: replace(transport, limit=limit))
 
 
+@pytest.fixture(scope="module")
+def site(sshd: Sshd) -> Iterator[SshHost]:
+    """The same machine with a connection of its own."""
+    with SshHost("site", sshd.target()) as host:
+        yield host
+
+
 @pytest.fixture
-def sides(ssh_host: SshHost, tmp_path: Path) -> Found:
+def sides(ssh_host: SshHost, site: SshHost, tmp_path: Path) -> Found:
     """The two sides of a way."""
 
     def host(kind: str, name: str) -> Host:
-        return LocalHost(name) if kind == "local" else ssh_host
+        return {"local": LocalHost(name), "ssh": ssh_host, "relayed": site}[kind]
 
     def found(way: Way) -> Sides:
         transport, sender, receiver = way
+        if isinstance(transport, DirectTransport) and "relayed" in way:
+            transport = replace(transport, relayed=site)
         return sides_of(transport, host(sender, "site"), host(receiver, "here"), tmp_path)
 
     return found

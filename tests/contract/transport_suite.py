@@ -184,3 +184,6 @@ CASES: tuple[Case, ...] = (
 
 FEW: tuple[Case, ...] = (many_frames_and_a_byte, a_reader_that_fails)
 """For a way that differs from another by its hosts alone."""
+
+RELAYED: tuple[Case, ...] = (a_writer_that_fails, a_program_that_is_missing, an_interrupt)
+"""For a way on which one of the commands runs behind an ssh of its end's."""

@@ -2,7 +2,7 @@
 
     site, receiver = ZfsHost("site"), ZfsHost("receiver")
     site.zfs.create("tank"); site.zfs.snapshot("tank", "one", size=100)
-    Replicator(site, receiver, "cloud", WorldTransport(), Silent())
+    Replicator(site, receiver, "cloud", Fixed(Carriage(WorldTransport())), Silent(), selection)
 
 `ZfsHost.run` is the `Host` seam, `WorldTransport.carry` the `Transport` seam; `hook` hears of each event and may raise,
 to kill whoever drives. What must never happen (`receive -F`, an encrypted source sent plain, and unless it `may_repair`

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ec2zfs.execute.carrier import Carriage, Fixed
 from ec2zfs.execute.progress import Silent
 from ec2zfs.execute.replication import Replicator
 from ec2zfs.execute.replication_report import ReplicationReport
@@ -109,7 +110,7 @@ class Ends:
         return Selection(keeps_of(Schedule(), Tier.CLOUD), lambda: datetime(2026, 11, 24, tzinfo=UTC))
 
     def replicator(self, pool: str = "rcloud") -> Replicator:
-        return Replicator(self.site, self.receiver, pool, SshTransport(), Silent(), self.selection)
+        return Replicator(self.site, self.receiver, pool, Fixed(Carriage(SshTransport())), Silent(), self.selection)
 
     def replicate(self, dataset: str, pool: str = "rcloud") -> ReplicationReport:
         replicator = self.replicator(pool)
@@ -151,7 +152,7 @@ class Breaking:
         SshTransport().carry(sender, receiver, heard, watch)
 
     def replicator(self, ends: Ends) -> Replicator:
-        return Replicator(ends.site, ends.receiver, "rcloud", self, Silent(), ends.selection)
+        return Replicator(ends.site, ends.receiver, "rcloud", Fixed(Carriage(self)), Silent(), ends.selection)
 
 
 def reached(name: str, lab: LabDescription, sockets: Path) -> SshHost:

@@ -20,15 +20,13 @@ from ec2zfs.hosts.running import PIPE_VICTIMS
 from ec2zfs.hosts.ssh import SshHost, real_address
 from ec2zfs.hosts.ssh_options import SshTarget
 from ec2zfs.model.rate import RateRule, parse_rate
-from ec2zfs.transport.direct import MIB, DirectTransport
+from ec2zfs.transport.direct import FIRST_FLOWS, MIB, MOST_STRIPES, DirectTransport
 from ec2zfs.transport.limit import Limit
 from ec2zfs.transport.ssh import SshTransport
 from ec2zfs.transport.transport import Transport
 
 Stages = Callable[[Host, int], tuple[Stage, Stage]]
 """Makes the two stages of a stream of the far host and our own descriptor."""
-
-_STRIPES = 8
 
 
 def carry(arguments: argparse.Namespace, number: int, stages: Stages) -> int:
@@ -97,11 +95,11 @@ def _transport(arguments: argparse.Namespace, host: SshHost) -> Transport:
     limit = Limit(RateRule(_rate(arguments.rate)))
     if arguments.mode == "ssh":
         return SshTransport(limit=limit)
-    most = _count(arguments.flows, "--flows") or (_STRIPES if arguments.mode == "ssh-striped" else 32)
+    most = _count(arguments.flows, "--flows") or (MOST_STRIPES if arguments.mode == "ssh-striped" else 32)
     return DirectTransport(
         ports=_ports(arguments.ports),
         buffer=(_count(arguments.buffer, "--buffer") or 128) * MIB,
-        flows=(min(4, most), most),
+        flows=(min(FIRST_FLOWS, most), most),
         python=arguments.far_python or "python3",
         limit=limit,
         stripes=arguments.mode == "ssh-striped",

@@ -302,6 +302,17 @@ class Configuration(Section):
             raise refusal(f"must keep periods that there are; there is no {' or '.join(strange)} (write a [[period]])")
         return policies
 
+    @field_validator("transport")
+    @classmethod
+    def _room_for_streams(cls, transport: TransportSection, info: ValidationInfo) -> TransportSection:
+        first, last = transport.port_range
+        receiver, replication = info.data.get("receiver"), info.data.get("replication")
+        if replication is not None and last - first + 1 < replication.streams:
+            raise refusal(f"must have a port for each stream: {transport.ports} are fewer than {replication.streams}")
+        if receiver is not None and first <= receiver.ssh_port <= last:
+            raise refusal(f"must leave out ssh: {transport.ports} hold receiver.ssh_port")
+        return transport
+
     @field_validator("new_pool_key")
     @classmethod
     def _apart_from_the_pool_key(cls, new: NewPoolKeySection, info: ValidationInfo) -> NewPoolKeySection:

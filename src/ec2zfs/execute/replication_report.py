@@ -51,13 +51,15 @@ class DatasetReport:
 class ReplicationReport:
     """What became of all datasets. `notices` are faults around them that did no harm, `properties` what copies got.
 
-    `orphans` are copies whose sources do not exist any more. `line`: what the streams' way was like, where it is known.
+    `orphans` are copies whose sources do not exist any more. `transport` says how streams travelled, and why so;
+    `line`, what their way was like, where that is known.
     """
 
     datasets: tuple[DatasetReport, ...]
     notices: tuple[str, ...] = ()
     properties: tuple[KeepProperties, ...] = ()
     orphans: tuple[Orphan, ...] = ()
+    transport: str = ""
     line: LineSummary | None = None
 
     @property

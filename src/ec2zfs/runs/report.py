@@ -34,8 +34,9 @@ class RunReport:
 
     `cost_usd` is the estimate for the machine's time of this run, None without a known price. `properties` are what was
     set on copies or inherited there again, a sentence for each copy. `orphans` tell of copies whose sources do not
-    exist any more, a sentence each; None when replication did not come to its end. `line`: what the streams' way was
-    like (`LineSummary`), None where nothing of it was measured.
+    exist any more, a sentence each; None when replication did not come to its end. `transport` says how streams
+    travelled, and why so; "" when there were none. `line`: what their way was like (`LineSummary`), None where nothing
+    of it was measured.
     """
 
     pool: str
@@ -47,6 +48,7 @@ class RunReport:
     command: str = "backup"
     properties: tuple[str, ...] = ()
     orphans: tuple[str, ...] | None = None
+    transport: str = ""
     line: LineSummary | None = None
 
     @property

@@ -17,6 +17,7 @@ from ec2zfs.hosts.spoken import tell
 from ec2zfs.transport.bundle import end_argv, program
 from ec2zfs.transport.far.orders import Orders
 from ec2zfs.transport.far.verdict import Cause
+from ec2zfs.transport.relay import Relay
 
 LOG = logging.getLogger("ec2zfs.stream")
 
@@ -43,16 +44,19 @@ class Gauge:
 
 
 class End:
-    """Runs a stage's command behind one end of the stream, with `python` on the stage's host.
+    """Runs a stage's command behind one end of the stream, with `python` on the stage's host, or here with a `relay`.
 
     `bytes`: how many the command has given or taken. `gauge`: what it told last of its side of the line. `port`: where
     it listens and `seal`: what it seals with, once it does. `outcome`: why it ended, once it has told.
     """
 
-    def __init__(self, stage: Stage, orders: Orders, python: str) -> None:
+    def __init__(self, stage: Stage, orders: Orders, python: str, relay: Relay | None = None) -> None:
         self.stage = stage
-        tell(stage.host.name, stage.command.argv)
-        self.running = Running(Stage(stage.host, Command(end_argv(python)), stage.descriptor), fed=True, heard=True)
+        if relay is None:
+            tell(stage.host.name, stage.command.argv)
+        self._relay = relay
+        program_here = Stage(relay or stage.host, Command(end_argv(python)), stage.descriptor)
+        self.running = Running(program_here, fed=True, heard=True)
         self.bytes = 0
         self.gauge: Gauge | None = None
         self.port: int | None = None
@@ -135,6 +139,8 @@ class End:
             return self.running.explained()
         self.running.hear()
         said = self.running.said.decode("utf-8", "replace")
+        if self.outcome is Cause.COMMAND and self._relay:
+            return self.stage.host.explain(command, self._status or 0, self.running.said)
         if self.outcome is Cause.COMMAND:
             return faults.explained(host, command, self._status or 0, self.running.said)
         if self.outcome is Cause.MISSING:

@@ -147,6 +147,14 @@ WRONG_VALUES = [
     ("upkeep", "scrub_days", "366", "must be at most 365; it is 366"),
     ("replication", "streams", "0", "must be at least 1; it is 0"),
     ("replication", "streams", "5", "must be at most 4; it is 5"),
+    ("transport", "mode", '"fast"', 'must be "auto", "direct" or "ssh"; it is "fast"'),
+    ("transport", "ports", '"28300"', 'must be two ports from 1024 to 65535, such as 28300-28315; it is "28300"'),
+    ("transport", "ports", '"28315-28300"', "must be two ports from 1024 to 65535"),
+    ("transport", "ports", '"80-90"', "must be two ports from 1024 to 65535"),
+    ("transport", "ports", '"65530-65536"', "must be two ports from 1024 to 65535"),
+    ("transport", "ports", "28300", "must be a text in quotes; it is 28300"),
+    ("transport", "buffer_mib", "7", "must be at least 8; it is 7"),
+    ("transport", "flows", "0", "must be at least 1; it is 0"),
     ("paths", "state", '"state"', 'must be an absolute path in quotes, or one that begins with ~; it is "state"'),
     ("paths", "state", '"~nobody-of-that-name/x"', "begins with the home directory of a user who does not exist"),
 ]
@@ -158,6 +166,14 @@ def test_a_wrong_value_is_named_with_what_would_be_right(section: str, key: str,
     place = f"source[1].{key}" if section == "source" else f"{section}.{key}"
     assert re.match(rf"(line \d+: )?{re.escape(place)}", fault) or "is needed when" in fault
     assert right in fault
+
+
+def test_ports_that_are_fewer_than_streams_or_hold_that_of_ssh() -> None:
+    few = with_key("transport", "ports", '"28300-28302"')
+    assert said(few) == ["line 15: transport must have a port for each stream: 28300-28302 are fewer than 4."]
+    assert parse(f"{few}[replication]\nstreams = 3\n").transport.port_range == (28300, 28302)
+    taken = with_key("transport", "ports", '"2200-2230"').replace("[receiver]\n", "[receiver]\nssh_port = 2222\n")
+    assert said(taken) == ["line 16: transport must leave out ssh: 2200-2230 hold receiver.ssh_port."]
 
 
 POLICY = ('datasets = ["tank/home"]',)
