@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from ec2zfs.model.rate import RateRule, RateWindow, parse_rate
@@ -107,7 +107,7 @@ def by_hand(rule: RateRule, now: datetime) -> float | None:
     return rate
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rules, moments)
 def test_any_rule_is_as_a_clock_that_is_read_every_quarter_of_an_hour(rule: RateRule, now: datetime) -> None:
     before = rate_at(rule, now)
