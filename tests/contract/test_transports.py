@@ -61,7 +61,8 @@ def sides(ssh_host: SshHost, site: SshHost, tmp_path: Path) -> Found:
     """The two sides of a way."""
 
     def host(kind: str, name: str) -> Host:
-        return {"local": LocalHost(name), "ssh": ssh_host, "relayed": site}[kind]
+        hosts: dict[str, Host] = {"local": LocalHost(name), "ssh": ssh_host, "relayed": site}
+        return hosts[kind]
 
     def found(way: Way) -> Sides:
         transport, sender, receiver = way
@@ -218,6 +219,19 @@ def test_an_end_that_is_killed_is_named(sides: Found) -> None:
     with pytest.raises((CommandFailed, HostError)):
         sides((DIRECT, "local", "ssh")).carry("echo some; exec sleep 65.25", "sleep 66.25 & cat; wait", kill)
     assert soon(lambda: not running("sleep", "65.25") and not running("sleep", "66.25"))
+
+
+def test_a_far_end_that_is_killed_is_named_and_not_the_one_that_goes_on(sides: Found, sshd: Sshd) -> None:
+    def kill(_: int) -> None:
+        for pid, words in descendants(sshd.process.pid).items():
+            if words[1:3] == ["-I", "-c"]:
+                os.kill(pid, signal.SIGKILL)
+
+    way = sides((DIRECT, "local", "ssh"))
+    with pytest.raises(CommandFailed) as caught:
+        way.carry("echo some; exec sleep 67.25", "cat", kill)
+    assert (caught.value.host, caught.value.status) == (way.receiver.name, 137)
+    assert soon(lambda: not running("sleep", "67.25"))
 
 
 def test_a_port_that_nobody_can_reach_is_told(sides: Found) -> None:
