@@ -71,7 +71,8 @@ def sides(ssh_host: SshHost, site: SshHost, tmp_path: Path) -> Found:
     """The two sides of a way."""
 
     def host(kind: str, name: str) -> Host:
-        return {"local": LocalHost(name), "ssh": ssh_host, "relayed": site}[kind]
+        hosts: dict[str, Host] = {"local": LocalHost(name), "ssh": ssh_host, "relayed": site}
+        return hosts[kind]
 
     def found(way: Way) -> Sides:
         transport, sender, receiver = way
@@ -272,6 +273,19 @@ def test_a_stripe_that_ssh_refuses_is_told(sides: Found, ssh_host: SshHost) -> N
 def test_stripes_between_two_far_hosts_are_refused(sides: Found) -> None:
     with pytest.raises(Refused, match="are both far"):
         sides((STRIPED, "ssh", "ssh")).carry(ENDLESS, "cat")
+
+
+def test_a_far_end_that_is_killed_is_named_and_not_the_one_that_goes_on(sides: Found, sshd: Sshd) -> None:
+    def kill(_: int) -> None:
+        for pid, words in descendants(sshd.process.pid).items():
+            if words[1:3] == ["-I", "-c"]:
+                os.kill(pid, signal.SIGKILL)
+
+    way = sides((DIRECT, "local", "ssh"))
+    with pytest.raises(CommandFailed) as caught:
+        way.carry("echo some; exec sleep 67.25", "cat", kill)
+    assert (caught.value.host, caught.value.status) == (way.receiver.name, 137)
+    assert soon(lambda: not running("sleep", "67.25"))
 
 
 def test_a_port_that_nobody_can_reach_is_told(sides: Found) -> None:

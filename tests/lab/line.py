@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
+from unittest.mock import patch
 
 from ec2zfs.hosts.host import Host
 from ec2zfs.transport import direct
@@ -81,11 +82,13 @@ def main(descriptor: int, cuts: int, after: int, words: list[str]) -> int:
         tell(f"secret {made.hex()}")
         return made
 
-    direct.secrets = SimpleNamespace(token_bytes=told_secret)  # type: ignore[assignment]
     line = Line(cuts, after, tell)
-    connections.DirectTransport = partial(DirectTransport, reached=line.reached)  # type: ignore[assignment,misc]
-    return ec2zfs(words)
+    with (
+        patch.object(direct, "secrets", SimpleNamespace(token_bytes=told_secret)),
+        patch.object(connections, "DirectTransport", partial(DirectTransport, reached=line.reached)),
+    ):
+        return ec2zfs(words)
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:4]), sys.argv[4:]))  # type: ignore[arg-type]
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]))

@@ -22,6 +22,8 @@ from ec2zfs.transport.relay import Relay
 LOG = logging.getLogger("ec2zfs.stream")
 
 _LONGEST_LINE = 64 << 10
+_STATUS_SECONDS = 2.0
+"""So long after its last word a process may take to end."""
 _OWN_FAULT = (
     Cause.COMMAND,
     Cause.MISSING,
@@ -129,13 +131,14 @@ class End:
         if self.outcome in _OWN_FAULT:
             return 0
         if self.outcome is None:
-            return 1
+            return 1 if self.over else 4
         return 2 if self.outcome in _FAULT_OF_BOTH else 3
 
     def explained(self) -> Exception:
         """What its failure means: its command's own, its host's or the line's."""
         host, command = self.stage.host.name, self.stage.command
         if self.outcome is None:
+            self.running.reap(_STATUS_SECONDS)
             return self.running.explained()
         self.running.hear()
         said = self.running.said.decode("utf-8", "replace")

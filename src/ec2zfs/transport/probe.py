@@ -54,8 +54,10 @@ def _barrier(transport: DirectTransport, running: Running, seconds: float) -> st
         lacking = _lacking(host, told)
         port, word = int(told["port"]), str(told["word"])
     except (ValueError, KeyError, TypeError):
-        fault = running.explained() if running.failed else None
-        return fault.message.rstrip(".") if isinstance(fault, Ec2zfsError) else f"{host.name} does not tell what it has"
+        failure = running.explained() if running.failed else None
+        if isinstance(failure, Ec2zfsError):
+            return failure.message.rstrip(".")
+        return f"{host.name} does not tell what it has"
     if lacking or not port:
         return lacking or f"on {host.name}, no port from {transport.ports[0]} to {transport.ports[1]} is free"
     fault = _unreached(transport.reached(host, port), word, seconds)
