@@ -262,10 +262,10 @@ def test_stripes_are_connections_of_their_own_and_need_no_cryptography(
     assert sshd.logins - before >= 2
 
 
-def test_a_stripe_that_ssh_refuses_is_told(sides: Found, ssh_host: SshHost) -> None:
+def test_a_stripe_that_ssh_refuses_is_told(sides: Found, ssh_host: SshHost, monkeypatch: pytest.MonkeyPatch) -> None:
     way = sides((replace(STRIPED, patience=1.0), "local", "ssh"))
     unknown = replace(ssh_host.target, user="nobody-of-this-name")
-    ssh_host.apart_argv = SshHost("other", unknown).apart_argv  # type: ignore[method-assign]
+    monkeypatch.setattr(ssh_host, "apart_argv", SshHost("other", unknown).apart_argv)
     with pytest.raises(HostError, match=r"a connection by ssh failed: .*Permission denied"):
         way.carry(ENDLESS, "cat")
 
