@@ -147,7 +147,7 @@ WRONG_VALUES = [
     ("upkeep", "scrub_days", "366", "must be at most 365; it is 366"),
     ("replication", "streams", "0", "must be at least 1; it is 0"),
     ("replication", "streams", "5", "must be at most 4; it is 5"),
-    ("transport", "mode", '"fast"', 'must be "auto", "direct" or "ssh"; it is "fast"'),
+    ("transport", "mode", '"fast"', 'must be "auto", "direct", "ssh" or "ssh-striped"; it is "fast"'),
     ("transport", "ports", '"28300"', 'must be two ports from 1024 to 65535, such as 28300-28315; it is "28300"'),
     ("transport", "ports", '"28315-28300"', "must be two ports from 1024 to 65535"),
     ("transport", "ports", '"80-90"', "must be two ports from 1024 to 65535"),
