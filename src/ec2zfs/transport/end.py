@@ -85,8 +85,8 @@ class End:
 
     @property
     def failed(self) -> bool:
-        """Whether it has ended, and not well."""
-        return self.over and not self.done
+        """Whether it has ended, and not well; one whose process is about to end has not failed."""
+        return self.over and not (self.outcome is Cause.DONE and self.running.status in {None, 0})
 
     @property
     def done(self) -> bool:
