@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.contract.line import Line
 from tests.contract.processes import descendants, mentioning, running, soon
 from tests.contract.sshd import ALIAS, Sshd
 from tests.contract.transport_suite import CASES, ENDLESS, FEW, MIB, RELAYED, Case, Sides, arrives
@@ -161,6 +162,14 @@ def test_several_threads_carry_at_a_time(sides: Found, tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(one, ("a", "b", "c")))
+
+
+def test_a_line_that_is_cut_twice_harms_no_relayed_stream(sides: Found) -> None:
+    told: list[str] = []
+    with contextlib.closing(Line(2, MIB, told.append)) as line:
+        cut = replace(DIRECT, reached=line.reached)
+        arrives(sides((cut, "relayed", "ssh")), 6 * MIB)
+    assert told == ["cut", "cut"]
 
 
 def test_the_secret_is_nowhere_to_be_seen(sides: Found, sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.fakes.day import POOL_KEY, Controller, Day
+from tests.fakes.day import POOL_KEY, SSH_RULE, STREAMS_RULE, Controller, Cut, Day
+from tests.fakes.fuse import Killed
 from tests.fakes.pool_machine import PoolMachine
 from tests.unit.runs.days import (
     ENDED,
@@ -105,6 +106,17 @@ def test_a_run_that_may_go_directly_only_and_cannot_sends_nothing(day: Day) -> N
         Controller(day).back_up(FIRST_DAY)
     assert day.carried == []
     require_rest(day)
+
+
+def test_ports_that_a_killed_run_left_open_are_closed_as_soon_as_the_next_one_starts(day: Day) -> None:
+    whole = Controller(day.copy())
+    whole.back_up(FIRST_DAY)
+    probe = [name for _, name in whole.cut.calls].index("probe") + 1
+    with pytest.raises(Killed):
+        Controller(day, Cut(probe)).back_up(FIRST_DAY)
+    assert day.group.rules == (SSH_RULE, STREAMS_RULE)
+    Controller(day).receiver.start()
+    assert day.group.rules == (SSH_RULE,)
 
 
 def test_a_run_without_anything_to_send_opens_no_port(day: Day) -> None:
