@@ -23,7 +23,7 @@ from ec2zfs.errors import CommandFailed, HostError, MissingTool, Refused
 from ec2zfs.hosts.host import Command, Host, Stage
 from ec2zfs.hosts.local import LocalHost
 from ec2zfs.hosts.ssh import SshHost
-from ec2zfs.model.line import Bottleneck, Line
+from ec2zfs.model import line as measured
 from ec2zfs.transport import direct
 from ec2zfs.transport.direct import DirectTransport
 from ec2zfs.transport.far.keys import TransferKeys
@@ -138,10 +138,12 @@ class Seen(Exception):
 
 @pytest.mark.parametrize(
     ("sending", "receiving", "bottleneck"),
-    [(ENDLESS, "sleep 30", Bottleneck.RECEIVER), ("echo some; sleep 30", "cat", Bottleneck.SOURCE)],
+    [(ENDLESS, "sleep 30", measured.Bottleneck.RECEIVER), ("echo some; sleep 30", "cat", measured.Bottleneck.SOURCE)],
 )
-def test_it_is_told_which_side_holds_the_stream_up(sending: str, receiving: str, bottleneck: Bottleneck) -> None:
-    def watch(line: Line) -> None:
+def test_it_is_told_which_side_holds_the_stream_up(
+    sending: str, receiving: str, bottleneck: measured.Bottleneck
+) -> None:
+    def watch(line: measured.Line) -> None:
         if line.flows and line.bottleneck is bottleneck:
             assert line.flows <= 32
             assert line.retransmitted >= 0
