@@ -17,6 +17,8 @@ from ec2zfs.errors import Refused
 
 OURS, THEIRS = "198.51.100.7/32", "203.0.113.9/32"
 RULE = Ingress(OURS, "tcp", 22, 22)
+STREAMS = (28300, 28315)
+FOR_STREAMS = Ingress(OURS, "tcp", *STREAMS)
 
 
 @dataclass(frozen=True)
@@ -153,3 +155,47 @@ def test_a_group_that_was_opened_by_one_who_died_is_known_to_be_open(world: Worl
         dying.open(OURS, 22)
     assert world.group.ingress() == (RULE,)
     assert not world.group.open(OURS, 22)
+
+
+def test_streams_get_in_beside_ssh_and_are_closed_out_again(world: World) -> None:
+    world.group.open(OURS, 22)
+    for _ in range(2):
+        world.group.admit(OURS, STREAMS)
+        assert set(world.group.ingress()) == {RULE, FOR_STREAMS}
+    for _ in range(2):
+        world.group.expel(STREAMS)
+        assert world.group.ingress() == (RULE,)
+
+
+def test_streams_alone_are_closed_out_from_wherever_they_came(world: World) -> None:
+    world.group.admit(OURS, STREAMS)
+    world.group.admit(THEIRS, STREAMS)
+    world.group.expel(STREAMS)
+    assert world.group.ingress() == ()
+
+
+@pytest.mark.parametrize("cidr", ["0.0.0.0/0", "::/0"])
+def test_streams_are_not_admitted_from_everywhere(world: World, cidr: str) -> None:
+    with pytest.raises(Refused, match="is everybody"):
+        world.group.admit(cidr, STREAMS)
+    assert world.group.ingress() == ()
+
+
+def test_closing_out_streams_where_there_is_no_group_is_success(world: World) -> None:
+    world.group.expel(STREAMS)
+    assert world.group.ingress() == ()
+
+
+def test_opening_and_closing_end_what_was_left_of_streams(world: World) -> None:
+    for end in (lambda: world.group.open(OURS, 22), world.group.close):
+        world.group.admit(OURS, STREAMS)
+        end()
+        assert FOR_STREAMS not in world.group.ingress()
+
+
+def test_a_second_command_does_not_cut_the_streams_of_the_first_off(world: World) -> None:
+    world.group.open(OURS, 22)
+    world.group.admit(OURS, STREAMS)
+    world.group.admit(THEIRS, STREAMS)
+    assert not world.group.open(OURS, 22, streams=STREAMS)
+    assert set(world.group.ingress()) == {RULE, FOR_STREAMS}

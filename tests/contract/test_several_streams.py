@@ -31,18 +31,20 @@ from ec2zfs.hosts.host import Command, Stage
 from ec2zfs.hosts.local import LocalHost
 from ec2zfs.hosts.ssh import SshHost
 from ec2zfs.hosts.ssh_options import SshTarget
+from ec2zfs.transport.direct import DirectTransport
 from ec2zfs.transport.ssh import SshTransport
 
 SENDER = 'while :; do echo data; sleep 0.05; done; : "$0"'
 RECEIVER = 'trap "exit 1" TERM; cat >/dev/null; echo "took it for whole" >>"$0"'
-count, told, port, identity, known_hosts, alias, control = sys.argv[1:]
+count, told, port, identity, known_hosts, alias, control, way = sys.argv[1:]
+transport, pieces = {"ssh": (SshTransport(), 40), "direct": (DirectTransport(python=sys.executable), 4)}[way]
 target = SshTarget("127.0.0.1", int(port), None, Path(identity), Path(known_hosts), alias, False, Path(control))
 here, there = LocalHost("site"), SshHost("receiver", target)
 sender, receiver = Command.of("sh", "-c", SENDER, told), Command.of("sh", "-c", RECEIVER, told)
 ends = []
 
 def stream():
-    SshTransport().carry(Stage(here, sender), Stage(there, receiver), meter)
+    transport.carry(Stage(here, sender), Stage(there, receiver), meter)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # our parent may have had us ignore it
 with interruptible():
@@ -52,7 +54,7 @@ with interruptible():
             meter = crew.handing_over(begun.append)
             for _ in range(int(count)):
                 crew.work(stream, lambda failure: ends.append(type(failure).__name__))
-            while len(begun) < 40:
+            while len(begun) < pieces:
                 crew.listen()
             print("under way", flush=True)
             while True:
@@ -63,14 +65,17 @@ there.close()
 """
 
 
-@pytest.mark.parametrize(("streams", "number"), [(2, signal.SIGTERM), (MOST_STREAMS, signal.SIGINT)])
+ALL = [(2, signal.SIGTERM, "ssh"), (MOST_STREAMS, signal.SIGINT, "ssh"), (2, signal.SIGINT, "direct")]
+
+
+@pytest.mark.parametrize(("streams", "number", "way"), ALL)
 def test_an_interrupt_ends_all_and_leaves_nothing(
-    sshd: Sshd, tmp_path: Path, streams: int, number: signal.Signals
+    sshd: Sshd, tmp_path: Path, streams: int, number: signal.Signals, way: str
 ) -> None:
     """With the most streams also in one connection: the sessions that end them find room beside them."""
     target, told = sshd.target(), tmp_path / "told"
     words = (target.port, target.identity, target.known_hosts, ALIAS, target.control_directory)
-    argv = [sys.executable, "-c", CONTROLLER, str(streams), str(told), *map(str, words)]
+    argv = [sys.executable, "-c", CONTROLLER, str(streams), str(told), *map(str, words), way]
     before = sshd.logins
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, process_group=0) as controller:
         try:

@@ -9,35 +9,44 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.contract.line import Line
 from tests.contract.processes import descendants, mentioning, running, soon
 from tests.contract.sshd import ALIAS, Sshd
-from tests.contract.transport_suite import CASES, ENDLESS, FEW, MIB, Case, Sides, arrives
+from tests.contract.transport_suite import CASES, ENDLESS, FEW, MIB, RELAYED, Case, Sides, arrives
 
-from ec2zfs.errors import CommandFailed, HostError, MissingTool
+from ec2zfs.errors import CommandFailed, HostError, MissingTool, Refused
 from ec2zfs.hosts.host import Command, Host, Stage
 from ec2zfs.hosts.local import LocalHost
 from ec2zfs.hosts.ssh import SshHost
+from ec2zfs.model import line as measured
 from ec2zfs.transport import direct
 from ec2zfs.transport.direct import DirectTransport
 from ec2zfs.transport.far.keys import TransferKeys
 from ec2zfs.transport.ssh import SshTransport
-from ec2zfs.transport.transport import Transport
 
 BUFFER = 16 * MIB
 DIRECT = DirectTransport(buffer=BUFFER, python=sys.executable)
+STRIPED = replace(DIRECT, stripes=True, flows=(1, 1))
 FRAME = direct._frame(BUFFER)
 
-Way = tuple[Transport, str, str]
+Limitable = SshTransport | DirectTransport
+Way = tuple[Limitable, str, str]
 
 WAYS: dict[str, tuple[Way, tuple[Case, ...]]] = {
     "ssh": ((SshTransport(), "local", "ssh"), CASES),
     "direct": ((DIRECT, "local", "ssh"), CASES),
     "direct, back": ((DIRECT, "ssh", "local"), FEW),
     "direct, here": ((DIRECT, "local", "local"), FEW),
+    "ssh-striped": ((STRIPED, "local", "ssh"), CASES),
+    "ssh-striped, back": ((STRIPED, "ssh", "local"), FEW),
+    "direct, relayed": ((DIRECT, "relayed", "ssh"), (*FEW, *RELAYED)),
+    "direct, relayed back": ((DIRECT, "ssh", "relayed"), (*FEW, *RELAYED)),
+    "ssh-striped, relayed": ((STRIPED, "relayed", "ssh"), FEW),
 }
 TABLE = [
     pytest.param(way, case, id=f"{name}: {case.__name__}") for name, (way, cases) in WAYS.items() for case in cases
@@ -46,16 +55,31 @@ TABLE = [
 Found = Callable[[Way], Sides]
 
 
+def sides_of(transport: Limitable, sender: Host, receiver: Host, folder: Path) -> Sides:
+    """The two sides of a transport."""
+    return Sides(transport, sender, receiver, folder, FRAME, lambda limit: replace(transport, limit=limit))
+
+
+@pytest.fixture(scope="module")
+def site(sshd: Sshd) -> Iterator[SshHost]:
+    """The same machine with a connection of its own."""
+    with SshHost("site", sshd.target()) as host:
+        yield host
+
+
 @pytest.fixture
-def sides(ssh_host: SshHost, tmp_path: Path) -> Found:
+def sides(ssh_host: SshHost, site: SshHost, tmp_path: Path) -> Found:
     """The two sides of a way."""
 
     def host(kind: str, name: str) -> Host:
-        return LocalHost(name) if kind == "local" else ssh_host
+        hosts: dict[str, Host] = {"local": LocalHost(name), "ssh": ssh_host, "relayed": site}
+        return hosts[kind]
 
     def found(way: Way) -> Sides:
         transport, sender, receiver = way
-        return Sides(transport, host(sender, "site"), host(receiver, "here"), tmp_path, FRAME)
+        if isinstance(transport, DirectTransport) and "relayed" in way:
+            transport = replace(transport, relayed=site)
+        return sides_of(transport, host(sender, "site"), host(receiver, "here"), tmp_path)
 
     return found
 
@@ -108,16 +132,46 @@ def test_256_mebibytes_in_bounded_memory(tmp_path: Path) -> None:
     assert 0 < max(used) < (32 + 64) * MIB
 
 
+class Seen(Exception):
+    """What was waited for was seen."""
+
+
+@pytest.mark.parametrize(
+    ("sending", "receiving", "bottleneck"),
+    [(ENDLESS, "sleep 30", measured.Bottleneck.RECEIVER), ("echo some; sleep 30", "cat", measured.Bottleneck.SOURCE)],
+)
+def test_it_is_told_which_side_holds_the_stream_up(
+    sending: str, receiving: str, bottleneck: measured.Bottleneck
+) -> None:
+    def watch(line: measured.Line) -> None:
+        if line.flows and line.bottleneck is bottleneck:
+            assert line.flows <= 32
+            assert line.retransmitted >= 0
+            raise Seen
+
+    here = [Stage(LocalHost("here"), Command.of("sh", "-c", script)) for script in (sending, receiving)]
+    with pytest.raises(Seen):
+        DIRECT.carry(here[0], here[1], lambda _: None, watch)
+
+
 def test_several_threads_carry_at_a_time(sides: Found, tmp_path: Path) -> None:
     way = sides((DIRECT, "local", "ssh"))
 
     def one(name: str) -> None:
         folder = tmp_path / name
         folder.mkdir()
-        arrives(Sides(DIRECT, way.sender, way.receiver, folder, FRAME), 3 * MIB)
+        arrives(sides_of(DIRECT, way.sender, way.receiver, folder), 3 * MIB)
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(one, ("a", "b", "c")))
+
+
+def test_a_line_that_is_cut_twice_harms_no_relayed_stream(sides: Found) -> None:
+    told: list[str] = []
+    with contextlib.closing(Line(2, MIB, told.append)) as line:
+        cut = replace(DIRECT, reached=line.reached)
+        arrives(sides((cut, "relayed", "ssh")), 6 * MIB)
+    assert told == ["cut", "cut"]
 
 
 def test_the_secret_is_nowhere_to_be_seen(sides: Found, sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,6 +260,43 @@ def test_an_end_that_is_killed_is_named(sides: Found) -> None:
     with pytest.raises((CommandFailed, HostError)):
         sides((DIRECT, "local", "ssh")).carry("echo some; exec sleep 65.25", "sleep 66.25 & cat; wait", kill)
     assert soon(lambda: not running("sleep", "65.25") and not running("sleep", "66.25"))
+
+
+def test_stripes_are_connections_of_their_own_and_need_no_cryptography(
+    sides: Found, sshd: Sshd, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')  # without site-packages, so without cryptography
+    python.chmod(0o700)
+    before = sshd.logins
+    arrives(sides((replace(STRIPED, python=str(python), flows=(2, 2)), "local", "ssh")), 3 * MIB)
+    assert sshd.logins - before >= 2
+
+
+def test_a_stripe_that_ssh_refuses_is_told(sides: Found, ssh_host: SshHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    way = sides((replace(STRIPED, patience=2.5), "local", "ssh"))
+    closed = replace(ssh_host.target, port=1)
+    monkeypatch.setattr(ssh_host, "apart_argv", SshHost("other", closed).apart_argv)
+    with pytest.raises(HostError, match=r"a connection by ssh failed: .*Connection refused"):
+        way.carry(ENDLESS, "cat")
+
+
+def test_stripes_between_two_far_hosts_are_refused(sides: Found) -> None:
+    with pytest.raises(Refused, match="are both far"):
+        sides((STRIPED, "ssh", "ssh")).carry(ENDLESS, "cat")
+
+
+def test_a_far_end_that_is_killed_is_named_and_not_the_one_that_goes_on(sides: Found, sshd: Sshd) -> None:
+    def kill(_: int) -> None:
+        for pid, words in descendants(sshd.process.pid).items():
+            if words[1:3] == ["-I", "-c"]:
+                os.kill(pid, signal.SIGKILL)
+
+    way = sides((DIRECT, "local", "ssh"))
+    with pytest.raises(CommandFailed) as caught:
+        way.carry("echo some; exec sleep 67.25", "cat", kill)
+    assert (caught.value.host, caught.value.status) == (way.receiver.name, 137)
+    assert soon(lambda: not running("sleep", "67.25"))
 
 
 def test_a_port_that_nobody_can_reach_is_told(sides: Found) -> None:

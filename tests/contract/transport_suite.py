@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from tests.contract.processes import running, soon
 
 from ec2zfs.errors import CommandFailed, MissingTool
 from ec2zfs.hosts.host import Command, Host, Stage
+from ec2zfs.model.rate import LEAST, RateRule, RateWindow
+from ec2zfs.transport.limit import Limit
 from ec2zfs.transport.transport import Transport
 
 MIB = 1 << 20
@@ -24,13 +27,17 @@ ENDLESS = "cat /dev/zero"
 
 @dataclass(frozen=True)
 class Sides:
-    """The two hosts between which a transport carries; `frame`: the size of its frames in bytes, if it has any."""
+    """The two hosts between which a transport carries; `frame`: the size of its frames in bytes, if it has any.
+
+    `limited` makes the same transport with a limit of its rate.
+    """
 
     transport: Transport
     sender: Host
     receiver: Host
     folder: Path
     frame: int
+    limited: Callable[[Limit], Transport]
 
     def carry(self, sending: str, receiving: str, meter: Callable[[int], None] = lambda _: None) -> None:
         """Carry from one script to another; `$0` is the folder."""
@@ -143,6 +150,23 @@ def an_interrupt(sides: Sides) -> None:
     assert not (sides.folder / "whole").exists()
 
 
+def a_rate_that_is_lifted(sides: Sides) -> None:
+    """At first so slow that it would take an hour; the limit is lifted once the first bytes have come."""
+    windows = (RateWindow(time(), time(12), LEAST), RateWindow(time(12), time(), None))
+    now = datetime(2026, 11, 27, 9, tzinfo=UTC)
+    slow = replace(sides, transport=sides.limited(Limit(RateRule(None, windows), lambda: now)))
+    heard: list[int] = []
+
+    def meter(size: int) -> None:
+        nonlocal now
+        heard.append(size)
+        now = now.replace(hour=12)
+
+    slow.carry(f"head -c {12 * MIB} /dev/zero", "cat >/dev/null", meter)
+    assert heard[0] < 6 * MIB
+    assert sum(heard) == 12 * MIB
+
+
 Case = Callable[[Sides], None]
 
 CASES: tuple[Case, ...] = (
@@ -161,7 +185,11 @@ CASES: tuple[Case, ...] = (
     a_reader_that_is_killed,
     a_program_that_is_missing,
     an_interrupt,
+    a_rate_that_is_lifted,
 )
 
 FEW: tuple[Case, ...] = (many_frames_and_a_byte, a_reader_that_fails)
 """For a way that differs from another by its hosts alone."""
+
+RELAYED: tuple[Case, ...] = (a_writer_that_fails, a_program_that_is_missing, an_interrupt)
+"""For a way on which one of the commands runs behind an ssh of its end's."""

@@ -27,8 +27,9 @@ from tests.fakes.pools import PAIR, ZONE, design, wish
 from tests.fakes.zfs_world import WorldTransport, ZfsHost
 
 from ec2zfs.cloud.patience import Patience
-from ec2zfs.cloud.protocols import Image
-from ec2zfs.errors import HostError
+from ec2zfs.cloud.protocols import Image, rule
+from ec2zfs.errors import Ec2zfsError, HostError
+from ec2zfs.execute.carrier import Chosen
 from ec2zfs.execute.members import Members
 from ec2zfs.execute.pool import CloudPool
 from ec2zfs.execute.progress import Silent
@@ -41,9 +42,11 @@ from ec2zfs.hosts.known_hosts import KnownHosts
 from ec2zfs.hosts.secret import Secret
 from ec2zfs.model.instance import Instance, InstanceState, InstanceType, Market
 from ec2zfs.model.layout import Layout
+from ec2zfs.model.line import Line
 from ec2zfs.model.policy import Keep, PolicyRule, Schedule, Tier
 from ec2zfs.model.pool import PoolStatus
 from ec2zfs.model.source import Source
+from ec2zfs.model.stream_mode import StreamMode
 from ec2zfs.model.volume import Volume
 from ec2zfs.plan.receiver import WantedReceiver
 from ec2zfs.runs.backup import BackupParts, back_up
@@ -51,6 +54,7 @@ from ec2zfs.runs.creation import CreationParts, create_pool
 from ec2zfs.runs.snapshots import Site
 from ec2zfs.runs.stages import Journal
 from ec2zfs.runs.upkeep import UpkeepParts
+from ec2zfs.transport.transport import unwatched
 
 T = TypeVar("T")
 
@@ -58,6 +62,9 @@ POOL_KEY = Secret(b"the key that opens the pool, and no other")
 SOURCES = (Source("tank"), Source("www", recursive=False))
 TYPE = InstanceType("m7g.medium", 4096, 27, True, "arm64")
 DAILY = Schedule(rules=(PolicyRule(("**",), {tier: {"daily": Keep(30)} for tier in Tier}),))
+STREAMS = (28300, 28315)
+ADDRESS = "203.0.113.9/32"
+SSH_RULE, STREAMS_RULE = rule(ADDRESS, (22, 22)), rule(ADDRESS, STREAMS)
 LIMITS = Limits(running=5, stopped=5, console=0.1, ssh=0.0, patience=Patience(0.0, 0.02))
 
 
@@ -99,6 +106,7 @@ class Pins:
 class Day:
     """What there is outside of controllers. `dead`: the receiver answers nobody until it is switched off.
 
+    `mode` is how streams are to travel, `barrier` what keeps them from the direct way, `carried` which each has taken.
     `market`, `zone` and `type` are what the configuration says of the receiver, `facts` what its system is like;
     `design` is the pool's, `grace` the time for which a replaced volume is kept, `schedule` when snapshots are due.
     """
@@ -125,6 +133,9 @@ class Day:
         self.copies = ZfsHost("receiver")
         self.site = ZfsHost("site")
         self.dead = False
+        self.mode = StreamMode.AUTO
+        self.barrier = ""
+        self.carried: list[str] = []
         self.ec2.consoles = {f"i-{number:017x}": [console_with(KEY)] for number in range(1, 9)}
         self._make_datasets()
         if made:
@@ -271,11 +282,13 @@ class Controller:
         """What the run works with."""
         site = cast("Host", Reached(self.outside, "site", self.day.site))
         at_site = Site(site, SOURCES, self.day.schedule)
+        direct, ssh = Way(self, direct=True), Way(self, direct=False)
+        carrier = Chosen(self.day.mode, direct, ssh, self.receiver.admitting, self._barrier)
         return BackupParts(
             site=at_site,
             upkeep=self.upkeep(),
             replicator=lambda host: Replicator(
-                site, host, "cloud", self, Silent(), at_site.sent(lambda: self.now), lambda _seconds: None
+                site, host, "cloud", carrier, Silent(), at_site.sent(lambda: self.now), lambda _seconds: None
             ),
         )
 
@@ -324,16 +337,18 @@ class Controller:
         finally:
             self.receiver.leave()
 
-    def carry(self, sender: Stage, receiver: Stage, meter: Callable[[int], None]) -> None:
-        """As `Transport.carry`: three moments of every stream are calls."""
-        host = receiver.host
+    def _barrier(self, host: Host) -> str:
+        """As the session's."""
         assert isinstance(host, ReceiverHost)
 
-        def heard(moment: str) -> None:
-            self.outside(moment, host.require_answering)
+        def probed() -> str:
+            host.require_open()
+            return self.day.barrier
 
-        there = Stage(host.zfs, receiver.command)
-        WorldTransport(heard).carry(Stage(self.day.site, sender.command), there, meter)
+        try:
+            return self.outside("probe", probed)
+        except Ec2zfsError as error:
+            return str(error)
 
     def _receiver(self) -> Receiver:
         day = self.day
@@ -348,13 +363,40 @@ class Controller:
         access = Access(
             cast("KnownHosts", day.pins),
             lambda instance: ReceiverHost(self, instance),
-            lambda: self.outside("address service", lambda: "203.0.113.9/32"),
+            lambda: self.outside("address service", lambda: ADDRESS),
         )
-        terms = ReceiverTerms(WantedReceiver("cloud", day.type.name, day.zone, day.market), None, 22, 30)
+        terms = ReceiverTerms(WantedReceiver("cloud", day.type.name, day.zone, day.market), None, 22, 30, STREAMS)
         return Receiver(terms, cloud, access, self.listener, LIMITS)
 
     def _wrapped(self, name: str, inner: T) -> T:
         return cast("T", Wrapped(self.outside, f"ec2 {name}", inner))
+
+
+@dataclass(frozen=True)
+class Way:
+    """A `Transport` of a controller: three moments of every stream are calls. `direct`: it needs the stream's ports."""
+
+    controller: Controller
+    direct: bool
+
+    def carry(
+        self,
+        sender: Stage,
+        receiver: Stage,
+        meter: Callable[[int], None],
+        watch: Callable[[Line], None] = unwatched,
+    ) -> None:
+        """As `Transport.carry`."""
+        host, day = receiver.host, self.controller.day
+        assert isinstance(host, ReceiverHost)
+        day.carried.append("direct" if self.direct else "ssh")
+        reached = host.require_open if self.direct else host.require_answering
+
+        def heard(moment: str) -> None:
+            self.controller.outside(moment, reached)
+
+        there = Stage(host.zfs, receiver.command)
+        WorldTransport(heard).carry(Stage(day.site, sender.command), there, meter, watch)
 
 
 class Wrapped:
@@ -402,8 +444,14 @@ class ReceiverHost:
     def require_answering(self) -> None:
         """Raise `HostError` when nobody could speak to it now."""
         up = self._day.ec2.all[self._id].state is InstanceState.RUNNING
-        if not up or self._day.dead or not self._day.group.rules:
+        if not up or self._day.dead or SSH_RULE not in self._day.group.rules:
             raise HostError(f"{self.name} does not answer")
+
+    def require_open(self) -> None:
+        """Raise `HostError` when nobody could reach its ports for streams now."""
+        self.require_answering()
+        if STREAMS_RULE not in self._day.group.rules:
+            raise HostError(f"{self.name} does not answer on its ports for streams")
 
     def close(self) -> None:
         """Nothing is kept open."""

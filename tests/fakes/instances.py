@@ -6,11 +6,10 @@ What passes for EC2 is told by tests/contract/test_instances.py and test_securit
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from ec2zfs.cloud.protocols import Ingress, InstanceOrder
+from ec2zfs.cloud.protocols import Ingress, InstanceOrder, Ports, rule
 from ec2zfs.errors import CloudError, NoCapacity, Refused
 from ec2zfs.model.instance import Instance, InstanceState, Market
 
@@ -174,15 +173,26 @@ class FakeSecurityGroup:
         """As `SecurityGroupApi.ensure`."""
         return "sg-1"
 
-    def open(self, cidr: str, port: int) -> bool:
+    def open(self, cidr: str, port: int, *, streams: Ports | None = None) -> bool:
         """As `SecurityGroupApi.open`."""
-        network = ipaddress.ip_network(cidr, strict=False)
-        if network.prefixlen == 0:
-            raise Refused(f"{cidr} is everybody.")
-        wanted = Ingress(str(network), "tcp", port, port)
-        before, self.rules = self.rules, (wanted,)
+        wanted = rule(cidr, (port, port))
+        kept = [each for each in self.rules if streams and each == rule(cidr, streams)]
+        before, self.rules = self.rules, (wanted, *kept)
         self.history.append(f"open {cidr} {port}")
         return wanted not in before
+
+    def admit(self, cidr: str, streams: Ports) -> None:
+        """As `SecurityGroupApi.admit`."""
+        if (wanted := rule(cidr, streams)) not in self.rules:
+            self.rules = (*self.rules, wanted)
+        self.history.append(f"admit {cidr} {streams[0]}-{streams[1]}")
+
+    def expel(self, streams: Ports) -> None:
+        """As `SecurityGroupApi.expel`."""
+        if self.refusal:
+            raise self.refusal
+        self.rules = tuple(each for each in self.rules if (each.from_port, each.to_port) != streams)
+        self.history.append(f"expel {streams[0]}-{streams[1]}")
 
     def close(self) -> None:
         """As `SecurityGroupApi.close`."""

@@ -2,7 +2,7 @@
 
     site, receiver = ZfsHost("site"), ZfsHost("receiver")
     site.zfs.create("tank"); site.zfs.snapshot("tank", "one", size=100)
-    Replicator(site, receiver, "cloud", WorldTransport(), Silent())
+    Replicator(site, receiver, "cloud", Fixed(Carriage(WorldTransport())), Silent(), selection)
 
 `ZfsHost.run` is the `Host` seam, `WorldTransport.carry` the `Transport` seam; `hook` hears of each event and may raise,
 to kill whoever drives. What must never happen (`receive -F`, an encrypted source sent plain, and unless it `may_repair`
@@ -26,6 +26,8 @@ from tests.fakes.zfs_pool import Pool, Stream, ZfsSays, token_contents
 from ec2zfs.errors import CommandFailed
 from ec2zfs.hosts.halting import heed
 from ec2zfs.hosts.host import Command, Result, Stage
+from ec2zfs.model.line import Line
+from ec2zfs.transport.transport import unwatched
 
 
 def unheard(event: str) -> None:
@@ -263,7 +265,13 @@ class WorldTransport:
     carried: list[str] = field(default_factory=list)
     number: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
-    def carry(self, sender: Stage, receiver: Stage, meter: Callable[[int], None]) -> None:
+    def carry(
+        self,
+        sender: Stage,
+        receiver: Stage,
+        meter: Callable[[int], None],
+        watch: Callable[[Line], None] = unwatched,
+    ) -> None:
         assert isinstance(sender.host, ZfsHost)
         assert isinstance(receiver.host, ZfsHost)
         heed()

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from tests.lab.zfs_ends import Ends
 
+from ec2zfs.execute.carrier import Carriage, Fixed
 from ec2zfs.execute.progress import Silent
 from ec2zfs.execute.replication import Replicator
 from ec2zfs.model.policy import Keep, PolicyRule, Schedule, Tier
@@ -82,7 +83,8 @@ def day(ends: Ends, site: Site, now: datetime) -> None:
     """What the daily run does of this, without its receiver."""
     site.take_due(now)
     selection = site.sent(lambda: now)
-    replicator = Replicator(ends.site, ends.receiver, "rcloud", SshTransport(), Silent(), selection)
+    carrier = Fixed(Carriage(SshTransport()))
+    replicator = Replicator(ends.site, ends.receiver, "rcloud", carrier, Silent(), selection)
     report = replicator.run(replicator.plan(replicator.observe(site.sources)))
     report.raise_for_errors()
     whole = {each.replica.target: each.replica.source for each in report.datasets}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ec2zfs.execute.carrier import Carriage, Fixed
 from ec2zfs.execute.progress import Silent
 from ec2zfs.execute.replication import Replicator
 from ec2zfs.execute.replication_report import ReplicationReport
@@ -14,12 +15,14 @@ from ec2zfs.hosts.host import Command, Host, Stage
 from ec2zfs.hosts.ssh import SshHost
 from ec2zfs.hosts.ssh_options import Liveness, SshTarget
 from ec2zfs.lab.description import LabDescription
+from ec2zfs.model.line import Line
 from ec2zfs.model.policy import Schedule, Tier
 from ec2zfs.model.snapshot import Dataset
 from ec2zfs.model.source import Source
 from ec2zfs.plan.selection import Selection
 from ec2zfs.runs.snapshots import keeps_of
 from ec2zfs.transport.ssh import SshTransport
+from ec2zfs.transport.transport import unwatched
 
 MIB = 1 << 20
 KEY = "0123456789abcdef" * 2
@@ -107,7 +110,7 @@ class Ends:
         return Selection(keeps_of(Schedule(), Tier.CLOUD), lambda: datetime(2026, 11, 24, tzinfo=UTC))
 
     def replicator(self, pool: str = "rcloud") -> Replicator:
-        return Replicator(self.site, self.receiver, pool, SshTransport(), Silent(), self.selection)
+        return Replicator(self.site, self.receiver, pool, Fixed(Carriage(SshTransport())), Silent(), self.selection)
 
     def replicate(self, dataset: str, pool: str = "rcloud") -> ReplicationReport:
         replicator = self.replicator(pool)
@@ -131,7 +134,13 @@ class Breaking:
     after: int
     happens: Callable[[], object]
 
-    def carry(self, sender: Stage, receiver: Stage, meter: Callable[[int], None]) -> None:
+    def carry(
+        self,
+        sender: Stage,
+        receiver: Stage,
+        meter: Callable[[int], None],
+        watch: Callable[[Line], None] = unwatched,
+    ) -> None:
         passed = [0]
 
         def heard(amount: int) -> None:
@@ -140,10 +149,10 @@ class Breaking:
             if before < self.after <= passed[0]:
                 self.happens()
 
-        SshTransport().carry(sender, receiver, heard)
+        SshTransport().carry(sender, receiver, heard, watch)
 
     def replicator(self, ends: Ends) -> Replicator:
-        return Replicator(ends.site, ends.receiver, "rcloud", self, Silent(), ends.selection)
+        return Replicator(ends.site, ends.receiver, "rcloud", Fixed(Carriage(self)), Silent(), ends.selection)
 
 
 def reached(name: str, lab: LabDescription, sockets: Path) -> SshHost:

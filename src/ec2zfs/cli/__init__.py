@@ -25,6 +25,7 @@ VERBS = {
     "snapshots": "list the site's snapshots: what keeps each, and until when",
     "holds": "show which snapshots are held against destruction, by whom and since when",
     "repair": "bring a copy that parted from its source together with it again: roll it back, or set it aside",
+    "stream": "send or receive any byte stream, as fast as the line: tar, pg_dump",
     "demo": "show a whole backup day in a local EC2, on real ZFS and LUKS, and prove it",
     "lab": "run a local EC2 with real machines",
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from ec2zfs.cloud.instances import Instances
 from ec2zfs.cloud.key_pairs import ensure_key_pair, key_pair_name
 from ec2zfs.cloud.security_groups import SecurityGroup
 from ec2zfs.cloud.subnets import described_subnet
+from ec2zfs.execute.carrier import Carriage, Carrier, Chosen, Fixed
 from ec2zfs.execute.controller_address import allowed_range
 from ec2zfs.execute.progress import Progress
 from ec2zfs.execute.receiver import Access, Connection, Receiver, ReceiverCloud, ReceiverTerms
@@ -25,7 +28,12 @@ from ec2zfs.hosts.local import LocalHost
 from ec2zfs.hosts.ssh import SshHost
 from ec2zfs.hosts.ssh_options import Liveness, SshTarget
 from ec2zfs.model.instance import Instance
+from ec2zfs.model.stream_mode import StreamMode
 from ec2zfs.plan.receiver import WantedReceiver
+from ec2zfs.transport.direct import FIRST_FLOWS, MIB, MOST_STRIPES, DirectTransport
+from ec2zfs.transport.limit import Limit
+from ec2zfs.transport.probe import barrier
+from ec2zfs.transport.ssh import SshTransport
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -81,7 +89,8 @@ def receiver(configuration: Configuration, ec2: EC2Client, progress: Progress, c
         connect=connect,
         allowed_range=lambda: allowed_range(section.allow_from),
     )
-    terms = ReceiverTerms(wanted, subnet, section.ssh_port, section.dead_man_minutes)
+    ports = configuration.transport.port_range
+    terms = ReceiverTerms(wanted, subnet, section.ssh_port, section.dead_man_minutes, ports)
     made = Receiver(terms, cloud, access, progress)
     connections.callback(made.leave)
     return made
@@ -104,6 +113,25 @@ def connection_to(configuration: Configuration, instance: Instance) -> Connectio
         control_directory=_control_directory(configuration),
     )
     return SshHost(f"receiver {instance.id}", target, Liveness(connect=_BOOT_CONNECT_SECONDS))
+
+
+def carrier(configuration: Configuration, receiver: Receiver, site: Host) -> Carrier:
+    """What carries streams between the site and the receiver; what is far beside that is relayed by this machine."""
+    section, limit = configuration.transport, Limit(configuration.rates)
+    ssh = SshTransport(limit=limit)
+    if configuration.receiver.connection == "local":
+        return Fixed(Carriage(ssh, "The stream comes to this machine, so only ssh and a pipe carry it."))
+    direct = DirectTransport(
+        ports=section.port_range,
+        buffer=section.buffer_mib * MIB,
+        flows=(min(FIRST_FLOWS, section.flows), section.flows),
+        relayed=site if isinstance(site, SshHost) else None,
+        limit=limit,
+    )
+    stripes = min(MOST_STRIPES, section.flows)
+    striped = replace(direct, ports=(0, 0), stripes=True, flows=(min(FIRST_FLOWS, stripes), stripes))
+    through_ssh = striped if section.mode is StreamMode.SSH_STRIPED else ssh
+    return Chosen(section.mode, direct, through_ssh, receiver.admitting, partial(barrier, direct))
 
 
 def _key_name(configuration: Configuration) -> str:

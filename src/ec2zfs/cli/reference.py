@@ -34,11 +34,38 @@ With `--json` stdout holds one JSON object a line and nothing else; its `event` 
 |---|---|
 | `message` | `message`: what happens now, a sentence |
 | `progress` | `label`, `state` (`begin`, `going`, `end`, `broken`), `done`, `total` (null: unknown), \
-`unit` (`B`: bytes), `seconds`, `rate` (units a second), `seconds_left` (null: unknown) |
+`unit` (`B`: bytes), `seconds`, `rate` (units a second on average), `rate_now` (in the last 10 s, null: unknown), \
+`seconds_left` (null: unknown), `line` (null: not measured) |
 | any other | the result of the verb; a list stands in `rows` |
+
+`line` tells of a stream whose two ends measure it (all that are under way, added up): `flows` (connections),
+`retransmitted` (TCP segments that were sent again), `sender_buffer` and `receiver_buffer` (how full those of the two
+ends are, 0 to 1), `limit` (bytes a second that are not to be exceeded, null: none) and `bottleneck`, what the stream
+waits for: `source` (both buffers are empty), `line` or `rate limit` (the sender's is full) or `receiver` (the
+receiver's is). The bars show the same in words, and the report of a run has `line`: the most `flows`,
+`retransmitted`, and `bottlenecks`, for which part of the time each was one. Through `ssh` nothing but bytes is known;
+through `ssh-striped` no segments are counted.
 
 Warnings and errors are JSON objects on stderr then: `{"event": "warning", "message": …}` and
 `{"event": "error", "error": …, "message": …, "hint": …, "exit_code": …}`.
+"""
+
+STREAMS = """\
+## Streams without ZFS
+
+`ec2zfs stream` needs neither configuration nor AWS. It carries bytes between standard input or output here and a
+command on a host that ssh reaches, and judges by both ends: it exits with 0 only when all has come through and the
+command there has ended well. What that command prints to its standard error is shown when it fails; of `send`, what it
+prints to standard output is dropped. Words of the command are not read by a shell; give it one (`sh -c '…'`) for pipes.
+
+    tar c /srv | ec2zfs stream send --to user@host -- tar x -C /srv
+    ec2zfs stream receive --from user@host -- pg_dump shop | zstd >shop.zst
+
+What fails on this side of standard input is not seen by it: a `tar` that dies ends the stream like one that is done. In
+a script have the shell judge all of a pipeline (`set -o pipefail`).
+
+Progress is shown on a terminal, on standard error, where with `--json` the JSON lines go too: standard output is the
+stream's alone. When its reader goes away (`| head`), all is ended and the exit code is 1, without a word.
 """
 
 SIGNALS = """\
@@ -53,7 +80,7 @@ itself off in time. A second one during that says so and changes nothing; a thir
 def reference() -> str:
     """docs/reference.md."""
     top = parser()
-    parts = [HEAD, "## Verbs\n", *_verbs(top), "## Options of every verb\n", _options(top), OUTPUT, SIGNALS]
+    parts = [HEAD, "## Verbs\n", *_verbs(top), "## Options of every verb\n", _options(top), OUTPUT, STREAMS, SIGNALS]
     return "\n".join([*parts, "## Exit codes\n", "| code | name | meaning |\n|---|---|---|", *_codes()]) + "\n"
 
 

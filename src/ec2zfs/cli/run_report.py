@@ -40,6 +40,8 @@ class Run:
             command=self._command,
             properties=tuple(map(str, replicated.properties)) if replicated else (),
             orphans=tuple(map(str, replicated.orphans)) if replicated else None,
+            line=replicated.line if replicated else None,
+            transport=replicated.transport if replicated else "",
         )
 
     def write(self) -> None:

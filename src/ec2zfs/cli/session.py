@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ec2zfs.cloud.prices import Prices
     from ec2zfs.cloud.session import Aws
+    from ec2zfs.execute.carrier import Carrier
     from ec2zfs.execute.members import Members
     from ec2zfs.execute.pool import CloudPool
     from ec2zfs.execute.receiver import Receiver
@@ -249,16 +250,22 @@ class Session:
 
         return CloudPool(host, self.design, self.output)
 
+    @property
+    def carrier(self) -> Carrier:
+        """What carries streams between the site and the receiver."""
+        from ec2zfs.cli.connections import carrier
+
+        return carrier(self.configuration, self.receiver, self.site)
+
     def replicator(self, host: Host) -> Replicator:
         """What replicates from the site to the receiver `host`."""
         from datetime import UTC, datetime
 
         from ec2zfs.execute.replication import Replicator
-        from ec2zfs.transport.ssh import SshTransport
 
         selection = self.file_server.sent(lambda: datetime.now(UTC))
         streams = self.configuration.replication.streams
-        return Replicator(self.site, host, self.pool, SshTransport(), self.output, selection, streams=streams)
+        return Replicator(self.site, host, self.pool, self.carrier, self.output, selection, streams=streams)
 
     def pool_key(self, *, new: bool = False) -> Secret | None:
         """Ask for the pool key as configured; None for a pool without encryption. `new`: for a pool yet to be made."""

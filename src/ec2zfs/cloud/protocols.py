@@ -5,11 +5,13 @@ Decides signatures alone; `tests/contract/` says what they must mean, by one sui
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from ec2zfs.errors import Refused
 from ec2zfs.model.instance import Instance, InstanceState, Market
 from ec2zfs.model.layout import Place
 from ec2zfs.model.volume import Schedule, Volume
@@ -48,6 +50,18 @@ class Ingress:
     protocol: str
     from_port: int
     to_port: int
+
+
+Ports = tuple[int, int]
+"""The first and the last of a range of TCP ports."""
+
+
+def rule(cidr: str, ports: Ports) -> Ingress:
+    """The rule that lets an address range reach TCP ports. Raises `Refused` for a range that is everybody."""
+    network = ipaddress.ip_network(cidr, strict=False)
+    if network.prefixlen == 0:
+        raise Refused(f"{cidr} is everybody; the receiver is opened to the controller's address only.")
+    return Ingress(str(network), "tcp", *ports)
 
 
 class VolumesApi(Protocol):
@@ -181,8 +195,19 @@ class SecurityGroupApi(Protocol):
         """The group's id; the group is made when it is not there, open to nobody."""
         ...
 
-    def open(self, cidr: str, port: int) -> bool:
-        """Let this address range reach this TCP port, and nobody else anything; whether it could not before."""
+    def open(self, cidr: str, port: int, *, streams: Ports | None = None) -> bool:
+        """Let this address range reach this TCP port, and nobody else anything; whether it could not before.
+
+        `streams`: ports that stay open to the same range, where they are.
+        """
+        ...
+
+    def admit(self, cidr: str, streams: Ports) -> None:
+        """Let this address range reach these TCP ports as well. Success when it can already."""
+        ...
+
+    def expel(self, streams: Ports) -> None:
+        """Let nobody reach these TCP ports any more. Success when nobody can, or the group does not exist."""
         ...
 
     def close(self) -> None:

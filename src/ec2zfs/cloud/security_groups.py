@@ -1,17 +1,17 @@
 """The one security group of a pool's receivers: made once, opened to one address range, closed again.
 
-Never leaves two rules open, and never changes a group that does not carry our tags.
+Never leaves more open than ssh, and the ports of streams while some are under way, both to one address range; and never
+changes a group that does not carry our tags.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
 
 from ec2zfs.cloud import tags
 from ec2zfs.cloud.errors import aws_errors
 from ec2zfs.cloud.patience import Patience
-from ec2zfs.cloud.protocols import Ingress
+from ec2zfs.cloud.protocols import Ingress, Ports, rule
 from ec2zfs.cloud.subnets import described_subnet
 from ec2zfs.errors import CloudError, Refused
 
@@ -57,22 +57,34 @@ class SecurityGroup:
                 hint="Rename or delete that group.",
             ) from error
 
-    def open(self, cidr: str, port: int) -> bool:
+    def open(self, cidr: str, port: int, *, streams: Ports | None = None) -> bool:
         """Let this address range reach this TCP port, and nobody else anything; whether it could not before.
 
-        Makes the group when it is not there. Raises `Refused` for a range that is everybody.
+        `streams`: ports that stay open to the same range, where they are. Makes the group when it is not there. Raises
+        `Refused` for a range that is everybody.
         """
-        network = ipaddress.ip_network(cidr, strict=False)
-        if network.prefixlen == 0:
-            raise Refused(f"{cidr} is everybody; the receiver is opened to the controller's address only.")
-        wanted = Ingress(str(network), "tcp", port, port)
+        wanted = rule(cidr, (port, port))
+        kept = {wanted} if streams is None else {wanted, rule(cidr, streams)}
         group_id = self.ensure()
         rules = self.ingress()
         closed = wanted not in rules
         if closed:
             self._authorize(group_id, wanted)
-        self._revoke(group_id, tuple(rule for rule in rules if rule != wanted))
+        self._revoke(group_id, tuple(each for each in rules if each not in kept))
         return closed
+
+    def admit(self, cidr: str, streams: Ports) -> None:
+        """Let this address range reach these TCP ports as well. Success when it can already.
+
+        Makes the group when it is not there. Raises `Refused` for a range that is everybody.
+        """
+        self._authorize(self.ensure(), rule(cidr, streams))
+
+    def expel(self, streams: Ports) -> None:
+        """Let nobody reach these TCP ports any more. Success when nobody can, or the group does not exist."""
+        if group := self._group(self._vpc()):
+            found = tuple(each for each in _rules(group) if (each.from_port, each.to_port) == streams)
+            self._revoke(group["GroupId"], found)
 
     def close(self) -> None:
         """Let nobody in any more. Success when the group does not exist."""
@@ -113,10 +125,10 @@ class SecurityGroup:
             TagSpecifications=[tags.specification("security-group", values)],
         )["GroupId"]
 
-    def _authorize(self, group_id: str, rule: Ingress) -> None:
+    def _authorize(self, group_id: str, wanted: Ingress) -> None:
         @aws_errors()
         def ask() -> None:
-            self._ec2.authorize_security_group_ingress(GroupId=group_id, IpPermissions=[_permission(rule)])
+            self._ec2.authorize_security_group_ingress(GroupId=group_id, IpPermissions=[_permission(wanted)])
 
         try:
             self._patience.settled(ask, _UNKNOWN)
@@ -125,10 +137,10 @@ class SecurityGroup:
                 raise
 
     def _revoke(self, group_id: str, rules: tuple[Ingress, ...]) -> None:
-        for rule in rules:
+        for each in rules:
             try:
                 with aws_errors():
-                    self._ec2.revoke_security_group_ingress(GroupId=group_id, IpPermissions=[_permission(rule)])
+                    self._ec2.revoke_security_group_ingress(GroupId=group_id, IpPermissions=[_permission(each)])
             except CloudError as error:
                 if error.code not in {"InvalidPermission.NotFound", _UNKNOWN}:
                     raise
@@ -153,17 +165,17 @@ def _sources(permission: IpPermissionOutputTypeDef) -> list[str]:
     ]
 
 
-def _permission(rule: Ingress) -> IpPermissionTypeDef:
-    permission: IpPermissionTypeDef = {"IpProtocol": rule.protocol}
-    if rule.protocol != "-1":
-        permission["FromPort"] = rule.from_port
-        permission["ToPort"] = rule.to_port
-    if rule.source.startswith("sg-"):
-        permission["UserIdGroupPairs"] = [{"GroupId": rule.source}]
-    elif rule.source.startswith("pl-"):
-        permission["PrefixListIds"] = [{"PrefixListId": rule.source}]
-    elif ":" in rule.source:
-        permission["Ipv6Ranges"] = [{"CidrIpv6": rule.source}]
+def _permission(told: Ingress) -> IpPermissionTypeDef:
+    permission: IpPermissionTypeDef = {"IpProtocol": told.protocol}
+    if told.protocol != "-1":
+        permission["FromPort"] = told.from_port
+        permission["ToPort"] = told.to_port
+    if told.source.startswith("sg-"):
+        permission["UserIdGroupPairs"] = [{"GroupId": told.source}]
+    elif told.source.startswith("pl-"):
+        permission["PrefixListIds"] = [{"PrefixListId": told.source}]
+    elif ":" in told.source:
+        permission["Ipv6Ranges"] = [{"CidrIpv6": told.source}]
     else:
-        permission["IpRanges"] = [{"CidrIp": rule.source}]
+        permission["IpRanges"] = [{"CidrIp": told.source}]
     return permission

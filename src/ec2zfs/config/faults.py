@@ -45,7 +45,8 @@ def _sentence(detail: ErrorDetails, document: Mapping[str, Any]) -> str:
         return f"{path} is not a key that ec2zfs knows{_nearest(detail['loc'])}"
     if detail["type"] == "missing":
         return f"{path} is missing: {_purpose(detail['loc'])}."
-    if not _given(detail["loc"], document) or detail["loc"] == ("source",):
+    whole = isinstance(detail["input"], dict) or detail["loc"] == ("source",)
+    if whole or not _given(detail["loc"], document):
         return f"{path} {_right(detail)}."
     return f"{path} {_right(detail)}; it is {_shown(detail['input'])}."
 

@@ -15,7 +15,9 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from ec2zfs.config.described import Section, key
+from ec2zfs.config.rates import RateWindowSection, rate_rule
 from ec2zfs.config.snapshots import PeriodSection, PolicySection, SnapshotsSection
+from ec2zfs.config.transport import TransportSection
 from ec2zfs.config.values import (
     AbsolutePath,
     Address,
@@ -41,6 +43,7 @@ from ec2zfs.model.instance import Market
 from ec2zfs.model.layout import Layout, Redundancy
 from ec2zfs.model.period import STANDARD, Period
 from ec2zfs.model.pool import PoolDesign
+from ec2zfs.model.rate import RateRule
 from ec2zfs.model.replication import MOST_STREAMS
 from ec2zfs.model.volume import SIZES_GIB
 
@@ -268,6 +271,8 @@ class Configuration(Section):
     own_periods: tuple[PeriodSection, ...] = Field((), alias="period")
     policies: tuple[PolicySection, ...] = Field((), alias="policy")
     replication: ReplicationSection
+    transport: TransportSection
+    rate_windows: tuple[RateWindowSection, ...] = Field((), alias="rate_window")
     pool_key: PoolKeySection
     new_pool_key: NewPoolKeySection
     upkeep: UpkeepSection
@@ -297,6 +302,17 @@ class Configuration(Section):
             raise refusal(f"must keep periods that there are; there is no {' or '.join(strange)} (write a [[period]])")
         return policies
 
+    @field_validator("transport")
+    @classmethod
+    def _room_for_streams(cls, transport: TransportSection, info: ValidationInfo) -> TransportSection:
+        first, last = transport.port_range
+        receiver, replication = info.data.get("receiver"), info.data.get("replication")
+        if replication is not None and last - first + 1 < replication.streams:
+            raise refusal(f"must have a port for each stream: {transport.ports} are fewer than {replication.streams}")
+        if receiver is not None and first <= receiver.ssh_port <= last:
+            raise refusal(f"must leave out ssh: {transport.ports} hold receiver.ssh_port")
+        return transport
+
     @field_validator("new_pool_key")
     @classmethod
     def _apart_from_the_pool_key(cls, new: NewPoolKeySection, info: ValidationInfo) -> NewPoolKeySection:
@@ -311,6 +327,11 @@ class Configuration(Section):
     def periods(self) -> tuple[Period, ...]:
         """The standard periods and the operator's own, which prevail."""
         return tuple({each.name: each for each in (*STANDARD, *(own.period for own in self.own_periods))}.values())
+
+    @property
+    def rates(self) -> RateRule:
+        """How fast streams may be, and when."""
+        return rate_rule(self.transport.rate, self.rate_windows, self.snapshots.time_zone)
 
     @property
     def layout(self) -> Layout:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
+from ec2zfs.model.line import Line
+
 
 class Bar(Protocol):
     """Something of a known or unknown size that is being worked through."""
 
     def advance(self, amount: int) -> None:
         """Say that `amount` more units are done."""
+        ...
+
+    def measure(self, line: Line) -> None:
+        """Say how the line stands, of what is sent over one."""
         ...
 
 
@@ -40,3 +46,6 @@ class Silent:
 class _Unseen:
     def advance(self, amount: int) -> None:
         """Drop the amount."""
+
+    def measure(self, line: Line) -> None:
+        """Drop the line."""

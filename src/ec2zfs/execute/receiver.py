@@ -8,10 +8,12 @@ a machine up without its dead-man, and never touches a volume.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from ec2zfs.cloud.images import NO_IMAGE
-from ec2zfs.cloud.protocols import InstanceOrder
+from ec2zfs.cloud.protocols import InstanceOrder, Ports
 from ec2zfs.errors import (
     CloudError,
     CommandTimeout,
@@ -72,6 +74,7 @@ class Receiver:
         self._latest: tuple[Instance, float] | None = None
         self._unanswered = False
         self._opened = False
+        self._allowed = ""
 
     def status(self) -> ReceiverStatus:
         """What there is now. Asks EC2 only, never the machine."""
@@ -145,8 +148,25 @@ class Receiver:
             raise HostError(
                 f"No receiver of pool {self._terms.wanted.pool} is running.", hint="Start it: `ec2zfs instance start`."
             )
-        self._open_group()
+        self._open_group(streams=self._terms.stream_ports)
         return self._connected(up[0])
+
+    @contextmanager
+    def admitting(self) -> Iterator[None]:
+        """For the time of the block the ports of streams are open to this controller as well.
+
+        What goes wrong with closing them is said, and then `stop` or `leave` closes all.
+        """
+        ports, group = self._terms.stream_ports, self._cloud.security_group
+        try:
+            group.admit(self._allowed_range(), ports)
+            yield
+        finally:
+            try:
+                group.expel(ports)
+            except Ec2zfsError as error:
+                self._opened = True
+                self._progress.say(f"The ports of streams are still open to this controller: {error}")
 
     def leave(self) -> None:
         """End of a command that leaves the receiver up: close the group again if this controller opened it.
@@ -156,9 +176,14 @@ class Receiver:
         if self._opened:
             self._close_group()
 
-    def _open_group(self) -> None:
-        allowed = self._access.allowed_range()
-        self._opened = self._cloud.security_group.open(allowed, self._terms.ssh_port) or self._opened
+    def _open_group(self, streams: Ports | None = None) -> None:
+        """Open it for ssh; `streams`: ports that another command of this controller may have streams on."""
+        group, allowed = self._cloud.security_group, self._allowed_range()
+        self._opened = group.open(allowed, self._terms.ssh_port, streams=streams) or self._opened
+
+    def _allowed_range(self) -> str:
+        self._allowed = self._allowed or self._access.allowed_range()
+        return self._allowed
 
     def _close_group(self) -> None:
         """Close the group after a failure, or at the end, without hiding what failed first."""

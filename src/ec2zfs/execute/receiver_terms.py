@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ec2zfs.cloud.patience import Patience
-from ec2zfs.cloud.protocols import Image, Ingress, InstancesApi, SecurityGroupApi
+from ec2zfs.cloud.protocols import Image, Ingress, InstancesApi, Ports, SecurityGroupApi
 from ec2zfs.hosts.host import Host
 from ec2zfs.hosts.known_hosts import KnownHosts
 from ec2zfs.model.instance import Instance, InstanceType
@@ -30,6 +30,7 @@ class ReceiverTerms:
     subnet_id: str | None
     ssh_port: int
     dead_man_minutes: int
+    stream_ports: Ports
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from ec2zfs.errors import CommandFailed, Ec2zfsError, HostError, HostKeyChanged,
 from ec2zfs.execute.replication_report import Sent
 from ec2zfs.execute.replication_state import with_token
 from ec2zfs.hosts.host import Host, Stage
+from ec2zfs.model.line import Line
 from ec2zfs.plan.conflicts import conflict_error
 from ec2zfs.plan.replication import Common, DatasetPlan, plan_dataset
 from ec2zfs.plan.replication_steps import (
@@ -57,12 +58,14 @@ class ReplicaRun:
     """One dataset's way. `sent` and `warnings` grow as it goes on, and hold what was done when it fails.
 
     `plan` is what is left to do, and where both sides stand by then; `renamed` how the copy was, if it was. `meter`
-    hears of bytes, and `founded` of a parent that was created: others may now stand below it.
+    hears of bytes, `watch` of each stream's line and None at its end, and `founded` of a parent that was created:
+    others may now stand below it.
     """
 
     ends: Ends
     plan: DatasetPlan
     meter: Callable[[int], None]
+    watch: Callable[[Line | None], None]
     founded: Callable[[str], None]
     sent: list[Sent] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -110,7 +113,11 @@ class ReplicaRun:
             self.meter(amount)
 
         sender = Stage(self.ends.site, send_command(step))
-        self.ends.transport.carry(sender, Stage(self.ends.receiver, receive_command(step)), heard)
+        receiver = Stage(self.ends.receiver, receive_command(step))
+        try:
+            self.ends.transport.carry(sender, receiver, heard, self.watch)
+        finally:
+            self.watch(None)
         self._check(step)
         self.sent.append(Sent(str(step), step.base.name if step.base else "", step.to.name, moved[0]))
         copy = step.to._replace(dataset=step.replica.target)

@@ -13,6 +13,7 @@ from functools import partial
 from ec2zfs.errors import CommandFailed, ReplicationConflict
 from ec2zfs.execute.crew import Crew
 from ec2zfs.execute.holds import HoldKeeper
+from ec2zfs.execute.line_watch import LineWatch
 from ec2zfs.execute.replica_run import Ends, ReplicaRun
 from ec2zfs.execute.replication_report import DatasetReport
 from ec2zfs.model.replication import Replica
@@ -23,12 +24,13 @@ from ec2zfs.plan.turns import begins, founded, next_turn
 
 @dataclass
 class ReplicaRuns:
-    """The runs of all datasets, led by the thread that calls `run`. `meter` hears of bytes in that thread alone."""
+    """The runs of all datasets, led by the thread that calls `run`. `meter` and `lines` hear in that thread alone."""
 
     crew: Crew
     ends: Ends
     keeper: HoldKeeper
     meter: Callable[[int], None]
+    lines: LineWatch
     _waiting: dict[Replica, DatasetPlan] = field(default_factory=dict)
     _running: dict[Replica, DatasetPlan] = field(default_factory=dict)
     _unfinished: set[str] = field(default_factory=set)
@@ -65,6 +67,7 @@ class ReplicaRuns:
                 self.ends,
                 plan,
                 self.crew.handing_over(self.meter),
+                self.crew.handing_over(partial(self.lines.hear, replica)),
                 self.crew.handing_over(partial(self._found, replica)),
             )
             if plan.steps:

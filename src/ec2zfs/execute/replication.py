@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from ec2zfs.execute.carrier import Carriage, Carrier, Fixed
 from ec2zfs.execute.copies import ready_copies
 from ec2zfs.execute.crew import Crew
 from ec2zfs.execute.holds import HoldKeeper
+from ec2zfs.execute.line_watch import LineWatch
 from ec2zfs.execute.progress import Progress, Silent
 from ec2zfs.execute.properties import keep_properties, seen_properties
 from ec2zfs.execute.replica_run import Ends
@@ -31,20 +33,23 @@ from ec2zfs.plan.zfs_gate import require_receiver, require_source
 from ec2zfs.tools.zfs import Zfs
 from ec2zfs.tools.zfs_identity import identities
 from ec2zfs.tools.zfs_streams import sizes
-from ec2zfs.transport.transport import Transport
+from ec2zfs.transport.ssh import SshTransport
+
+NOTHING_TO_CARRY = Fixed(Carriage(SshTransport()))
 
 
 @dataclass(frozen=True)
 class Replicator:
     """Brings the copies in a pool on the receiver up to what the site has, as far as they are to keep it.
 
-    `streams` is how many datasets are replicated at once, `pause` waits that many seconds.
+    `carrier` has its streams carried, `streams` is how many datasets are replicated at once, `pause` waits that many
+    seconds.
     """
 
     site: Host
     receiver: Host
     pool: str
-    transport: Transport
+    carrier: Carrier
     progress: Progress
     selection: Selection
     pause: Callable[[float], None] = halting.pause
@@ -82,14 +87,23 @@ class Replicator:
         total = None if any(transfer.bytes is None for transfer in plan.transfers) else plan.bytes
         listener = self.progress if plan.transfers else Silent()
         keeper = HoldKeeper(self.site, self.receiver, self.pool)
-        with listener.bar("replicate", total, "B") as bar, keeper.holding(plan), Crew(self.streams) as crew:
+        carrier = self.carrier if any(dataset.steps for dataset in plan.datasets) else NOTHING_TO_CARRY
+        with (
+            keeper.holding(plan),
+            carrier.ready(self.receiver) as carriage,
+            listener.bar("replicate", total, "B") as bar,
+            Crew(self.streams) as crew,
+        ):
+            if carriage.words:
+                self.progress.say(carriage.words)
             notices = ready_copies(self.receiver, plan, keeper, self.progress)
             say = crew.handing_over(self.progress.say)
-            ends = Ends(self.site, self.receiver, self.transport, say, self.selection, self.pause)
-            reports = ReplicaRuns(crew, ends, keeper, bar.advance).run(plan)
+            ends = Ends(self.site, self.receiver, carriage.transport, say, self.selection, self.pause)
+            lines = LineWatch(bar.measure)
+            reports = ReplicaRuns(crew, ends, keeper, bar.advance, lines).run(plan)
         kept = keep_properties(self.receiver, plan, reports, self.progress)
         notices = (*notices, *keeper.warnings, *kept.warnings)
-        return ReplicationReport(reports, notices, kept.changes, plan.orphans)
+        return ReplicationReport(reports, notices, kept.changes, plan.orphans, carriage.words, lines.summary)
 
 
 def preview(site: Host, sources: Sequence[Source], pool: str, selection: Selection) -> ReplicationPlan:

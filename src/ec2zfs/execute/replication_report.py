@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ec2zfs.errors import Ec2zfsError, ReplicationIncomplete
+from ec2zfs.execute.line_watch import LineSummary
 from ec2zfs.model.replication import Replica
 from ec2zfs.plan.orphans import Orphan
 from ec2zfs.plan.replication_steps import KeepProperties
@@ -50,13 +51,16 @@ class DatasetReport:
 class ReplicationReport:
     """What became of all datasets. `notices` are faults around them that did no harm, `properties` what copies got.
 
-    `orphans` are copies whose sources do not exist any more.
+    `orphans` are copies whose sources do not exist any more. `transport` says how streams travelled, and why so;
+    `line`, what their way was like, where that is known.
     """
 
     datasets: tuple[DatasetReport, ...]
     notices: tuple[str, ...] = ()
     properties: tuple[KeepProperties, ...] = ()
     orphans: tuple[Orphan, ...] = ()
+    transport: str = ""
+    line: LineSummary | None = None
 
     @property
     def bytes(self) -> int:

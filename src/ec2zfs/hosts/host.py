@@ -92,7 +92,12 @@ class Host(Protocol):
 
 @dataclass(frozen=True)
 class Stage:
-    """A command and the host on which it stands in a pipeline."""
+    """A command and the host on which it stands in a pipeline.
+
+    `descriptor`: one of ours, from 3 on, that the command reads when it is the first, or writes when it is the last; on
+    this machine only. The caller closes it.
+    """
 
     host: Host
     command: Command
+    descriptor: int | None = None

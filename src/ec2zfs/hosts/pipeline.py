@@ -19,6 +19,7 @@ from ec2zfs.hosts.halting import TICK_SECONDS, heed
 from ec2zfs.hosts.host import Stage
 from ec2zfs.hosts.running import Running, end_all
 from ec2zfs.hosts.secret import Secret
+from ec2zfs.hosts.throttle import Rate, Throttle, unlimited
 
 _LAST_TICK_SECONDS = 0.01
 """How often to look for ends of processes when only these are awaited."""
@@ -39,13 +40,17 @@ def _unmetered(_: int) -> None:
 
 
 def run_pipeline(
-    stages: Sequence[Stage], meter: Callable[[int], None] = _unmetered, limits: IdleLimits | None = None
+    stages: Sequence[Stage],
+    meter: Callable[[int], None] = _unmetered,
+    limits: IdleLimits | None = None,
+    rate: Rate = unlimited,
 ) -> None:
     """Run two or more stages to their end.
 
     `meter` hears the number of bytes each time that some pass from the first stage to the second; what it raises ends
-    all stages. The first stage may have a `stdin`; the last stage's output is dropped; the commands' own time limits do
-    not apply, but if no byte passes anywhere for longer than `limits` allow, `HostError` names the side at fault.
+    all stages. `rate`: bytes a second that may pass there. The first stage may have a `stdin`; the last stage's output
+    is dropped; the commands' own time limits do not apply, but if no byte passes anywhere for longer than `limits`
+    allow, `HostError` names the side at fault.
     Raises what `Host.explain` says of the culprit, and `Halted` in a thread that is to end.
     """
     if len(stages) < 2 or any(stage.command.stdin is not None for stage in stages[1:]):
@@ -55,7 +60,7 @@ def run_pipeline(
         for place, stage in enumerate(stages):
             fed = place > 0 or stage.command.stdin is not None
             running.append(Running(stage, fed=fed, heard=place < len(stages) - 1))
-        _Pipeline(running, meter, limits).carry()
+        _Pipeline(running, meter, limits, Throttle(rate)).carry()
     except BaseException:
         end_all(running)
         raise
@@ -65,12 +70,15 @@ def run_pipeline(
 
 
 class _Pipeline:
-    def __init__(self, running: Sequence[Running], meter: Callable[[int], None], limits: IdleLimits | None) -> None:
+    def __init__(
+        self, running: Sequence[Running], meter: Callable[[int], None], limits: IdleLimits | None, throttle: Throttle
+    ) -> None:
         self._running = running
         self._limits = limits
         meters = (meter, *(_unmetered for _ in running[2:]))
-        pairs = zip(running, running[1:], meters, strict=False)
-        self._flows = [Flow(writer.output, reader.input, heard) for writer, reader, heard in pairs]
+        throttles = (throttle, *(Throttle(unlimited) for _ in running[2:]))
+        pairs = zip(running, running[1:], meters, throttles, strict=False)
+        self._flows = [Flow(writer.output, reader.input, heard, throttle=at) for writer, reader, heard, at in pairs]
         self._feed = _feed(running[0])
 
     def carry(self) -> None:
@@ -96,7 +104,8 @@ class _Pipeline:
             poll.register(number, event)
         for number in errors:
             poll.register(number, select.POLLIN)
-        seconds = TICK_SECONDS if flows or errors else _LAST_TICK_SECONDS
+        held_back = max(flow.held_back for flow in self._flows)
+        seconds = min(TICK_SECONDS, held_back) if held_back else TICK_SECONDS if flows or errors else _LAST_TICK_SECONDS
         ready = {number for number, _ in poll.poll(seconds * 1000)}
         for number in ready & errors.keys():
             errors[number].hear()

@@ -16,21 +16,27 @@ from ec2zfs.hosts.halting import undisturbed
 from ec2zfs.hosts.host import Stage
 
 _KEPT = 64 << 10
-_PIPE_VICTIMS = frozenset({-signal.SIGPIPE, 128 + signal.SIGPIPE})
+PIPE_VICTIMS = frozenset({-signal.SIGPIPE, 128 + signal.SIGPIPE})
+"""How a process ends whose output nobody reads any more, here and over ssh."""
 
 
 class Running:
-    """One stage: its input (unless it has none) and output are pipes of ours, but the last one's output is dropped."""
+    """One stage: its input (unless it has none) and output are pipes of ours, but the last one's output is dropped.
+
+    Where there is no pipe of ours the stage's own descriptor takes its place; where there are two, it is inherited.
+    """
 
     def __init__(self, stage: Stage, *, fed: bool, heard: bool) -> None:
         self.stage = stage
         self.argv = tuple(stage.host.exec_argv(stage.command))
+        outer = subprocess.DEVNULL if stage.descriptor is None else stage.descriptor
         try:
             self._process = process.start(
                 self.argv,
-                stdin=subprocess.PIPE if fed else subprocess.DEVNULL,
-                stdout=subprocess.PIPE if heard else subprocess.DEVNULL,
+                stdin=subprocess.PIPE if fed else outer,
+                stdout=subprocess.PIPE if heard else outer,
                 stderr=subprocess.PIPE,
+                inherited=() if stage.descriptor is None else (stage.descriptor,),
             )
         except FileNotFoundError as error:
             raise missing_tool(stage.host.name, self.argv[0]) from error
@@ -73,7 +79,7 @@ class Running:
     @property
     def pipe_victim(self) -> bool:
         """Whether it ended because nobody read its output any more."""
-        return self.status in _PIPE_VICTIMS
+        return self.status in PIPE_VICTIMS
 
     @property
     def said(self) -> bytes:

@@ -81,6 +81,12 @@ class SshHost:
         """The ssh that gives the operator a shell with a terminal, on a connection of its own."""
         return ("ssh", "-t", *self._options, "--", self.target.address)
 
+    def apart_argv(self, argv: Sequence[str]) -> Sequence[str]:
+        """The ssh that runs the words over a connection of its own, as the user who logs in; the caller ends it."""
+        tell(self.name, argv)
+        alone = ("-o", "ControlMaster=no", "-o", "ControlPath=none")
+        return ("ssh", "-T", *alone, *self._options, "--", self.target.address, shlex.join(argv))
+
     def end(self, argv: Sequence[str]) -> None:
         """End the far side of an `exec_argv`; when that cannot be done, the connection is given up."""
         master = self._master
@@ -187,3 +193,11 @@ def _own(stderr: bytes) -> bytes:
 
 def _nothing() -> None:
     """Nothing more to end."""
+
+
+def real_address(target: SshTarget) -> str:
+    """What the operator's ssh configuration makes of the target's address (`HostName`)."""
+    options = connection_options(target, Liveness())
+    asked = execute(("ssh", "-G", *options, "--", target.address), None, _END_SECONDS, _nothing)
+    told = dict(line.partition(" ")[::2] for line in asked.stdout.decode("utf-8", "replace").splitlines())
+    return told.get("hostname", target.address)

@@ -69,6 +69,9 @@ site = {{ daily = 30 }}
 staging = {{ daily = 30 }}
 cloud = {{ daily = 30 }}
 
+[transport]
+ports = "{lab.stream_ports}"
+
 [pool_key]
 {pool_key or from_file}
 

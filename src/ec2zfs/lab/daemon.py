@@ -130,6 +130,7 @@ def _serve(stack: ExitStack, room: Hypervisor, directory: Path, options: Options
         identity=str(directory / "id_ed25519"),
         receiver_user=RECEIVER_USER,
         receiver_port=Hardware().ssh_port,
+        stream_ports="{}-{}".format(*Hardware().stream_ports),
         site=None,
     )
 

@@ -36,6 +36,7 @@ class LabDescription:
     identity: str
     receiver_user: str
     receiver_port: int
+    stream_ports: str
     site: SiteAccess | None
 
     @property

@@ -1,8 +1,8 @@
 """The machine room: QEMU machines that follow what the API says, and sparse files that are its volumes.
 
 It touches its own directory and the machines in it, nothing else. What the API allows is decided before it is asked.
-Unlike on EC2, a security group closes nothing here: a machine's ssh port is always open on its loopback address, and
-all machines have the same memory, whatever their instance type.
+Unlike on EC2, a security group closes nothing here: a machine's ports for ssh and streams are always open on its
+loopback address, and all machines have the same memory, whatever their instance type.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ GIB = 1024**3
 class Hardware:
     """What all machines of a room have in common; a warm start needs one size of memory.
 
-    `shutdown_seconds`: how long a guest may take to shut down before it is killed. `look_seconds`: how often is looked
-    whether machines still run.
+    `stream_ports`: the first and the last port on which a guest may take streams. `shutdown_seconds`: how long a guest
+    may take to shut down before it is killed. `look_seconds`: how often is looked whether machines still run.
     """
 
     memory_mib: int = 2048
     ssh_port: int = 2222
+    stream_ports: tuple[int, int] = (28300, 28307)
     shutdown_seconds: float = 60.0
     look_seconds: float = 0.25
 
@@ -79,7 +80,9 @@ class Hypervisor:
         metadata = MetadataServer(facts)
         home, hardware = self.directory / "machines" / name, self._hardware
         home.parent.mkdir(exist_ok=True)
-        spec = MachineSpec(name, hardware.memory_mib, address, hardware.ssh_port, metadata.port, home)
+        spec = MachineSpec(
+            name, hardware.memory_mib, address, hardware.ssh_port, metadata.port, home, hardware.stream_ports
+        )
         try:
             place = _Place(self._make(spec), metadata)
             self._enter(name, place)

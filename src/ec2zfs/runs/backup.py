@@ -91,6 +91,8 @@ def _replicated(parts: BackupParts, host: Host, journal: Journal) -> Replication
         replicator = parts.replicator(host)
         report = journal.replicated = replicator.run(replicator.plan(replicator.observe(parts.site.sources)))
         stage.outcome = f"{report.bytes:,} bytes in {report.steps} streams to {len(report.datasets)} datasets"
+        if report.line:
+            stage.outcome += f", {report.line}"
         if report.properties:
             stage.outcome += f", properties of {len(report.properties)} copies"
         journal.warnings.extend(report.warnings)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ec2zfs.execute.line_watch import LineSummary
+
 
 @dataclass(frozen=True)
 class StageReport:
@@ -32,7 +34,9 @@ class RunReport:
 
     `cost_usd` is the estimate for the machine's time of this run, None without a known price. `properties` are what was
     set on copies or inherited there again, a sentence for each copy. `orphans` tell of copies whose sources do not
-    exist any more, a sentence each; None when replication did not come to its end.
+    exist any more, a sentence each; None when replication did not come to its end. `transport` says how streams
+    travelled, and why so; "" when there were none. `line`: what their way was like (`LineSummary`), None where nothing
+    of it was measured.
     """
 
     pool: str
@@ -44,6 +48,8 @@ class RunReport:
     command: str = "backup"
     properties: tuple[str, ...] = ()
     orphans: tuple[str, ...] | None = None
+    transport: str = ""
+    line: LineSummary | None = None
 
     @property
     def clean(self) -> bool:

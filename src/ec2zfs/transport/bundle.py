@@ -17,6 +17,20 @@ BOOTSTRAP = (
 )
 """What python3 runs: reads the modules, as long as the first line says, and leaves the rest of the input to them."""
 
+_JOIN = (
+    "import collections as c,os,socket,sys,threading as t;"
+    's=socket.create_connection(("127.0.0.1",int(sys.argv[1])));o=open(1,"wb");'
+    'u=lambda:(c.deque(map(s.sendall,iter(lambda:os.read(0,1<<18),b"")),0),s.shutdown(1));'
+    "t.Thread(target=u,daemon=True).start();"
+    'c.deque(map(lambda d:(o.write(d),o.flush()),iter(lambda:s.recv(1<<18),b"")),0)'
+)
+"""What python3 runs to join its standard input and output to a port of loopback: one end of a stripe."""
+
+
+def joining_argv(python: str, port: int) -> tuple[str, ...]:
+    """The words that join standard input and output to a port of loopback; they hold no secret."""
+    return (python, "-I", "-S", "-c", _JOIN, str(port))
+
 
 def end_argv(python: str) -> tuple[str, ...]:
     """The words that run an end with this interpreter, isolated from its environment and the working directory."""

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from ec2zfs.errors import CommandFailed, HostError
 from ec2zfs.hosts import faults
@@ -17,10 +17,13 @@ from ec2zfs.hosts.spoken import tell
 from ec2zfs.transport.bundle import end_argv, program
 from ec2zfs.transport.far.orders import Orders
 from ec2zfs.transport.far.verdict import Cause
+from ec2zfs.transport.relay import Relay
 
 LOG = logging.getLogger("ec2zfs.stream")
 
 _LONGEST_LINE = 64 << 10
+_STATUS_SECONDS = 2.0
+"""So long after its last word a process may take to end."""
 _OWN_FAULT = (
     Cause.COMMAND,
     Cause.MISSING,
@@ -33,36 +36,57 @@ _OWN_FAULT = (
 _FAULT_OF_BOTH = (Cause.LINE, Cause.SIGNAL, Cause.ORPHAN)
 
 
-class End:
-    """Runs a stage's command behind one end of the stream, with `python` on the stage's host.
+@dataclass(frozen=True)
+class Gauge:
+    """What an end measures: its connections, the segments that it sent again, and how full its buffer is, 0 to 1."""
 
-    `bytes`: how many the command has given or taken. `port`: where it listens, once it does. `outcome`: why it ended,
-    once it has told.
+    flows: int
+    retransmitted: int
+    buffer: float
+
+
+class End:
+    """Runs a stage's command behind one end of the stream, with `python` on the stage's host, or here with a `relay`.
+
+    `bytes`: how many the command has given or taken. `gauge`: what it told last of its side of the line. `port`: where
+    it listens and `seal`: what it seals with, once it does. `outcome`: why it ended, once it has told.
     """
 
-    def __init__(self, stage: Stage, orders: Orders, python: str) -> None:
+    def __init__(self, stage: Stage, orders: Orders, python: str, relay: Relay | None = None) -> None:
         self.stage = stage
-        tell(stage.host.name, stage.command.argv)
-        self.running = Running(Stage(stage.host, Command(end_argv(python))), fed=True, heard=True)
+        if relay is None:
+            tell(stage.host.name, stage.command.argv)
+        self._relay = relay
+        program_here = Stage(relay or stage.host, Command(end_argv(python)), stage.descriptor)
+        self.running = Running(program_here, fed=True, heard=True)
         self.bytes = 0
+        self.gauge: Gauge | None = None
         self.port: int | None = None
+        self.seal = ""
         self.outcome: Cause | None = None
         self.over = False
         self._text = ""
         self._status: int | None = None
         self._line = b""
-        self._instruct(orders)
+        self._rate = orders.rate
+        self._say(program() + json.dumps(asdict(orders)).encode() + b"\n")
 
-    def _instruct(self, orders: Orders) -> None:
-        left = memoryview(program() + json.dumps(asdict(orders)).encode() + b"\n")
+    def hold_to(self, rate: float | None) -> None:
+        """Have it send at this rate from now on, in bytes a second (None: no limit)."""
+        if rate != self._rate and not self.over:
+            self._rate = rate
+            self._say(json.dumps({"rate": rate}).encode() + b"\n")
+
+    def _say(self, text: bytes) -> None:
+        left = memoryview(text)
         with contextlib.suppress(BrokenPipeError):
             while left:
                 left = left[os.write(self.running.input, left) :]
 
     @property
     def failed(self) -> bool:
-        """Whether it has ended, and not well."""
-        return self.over and not self.done
+        """Whether it has ended, and not well; one whose process is about to end has not failed."""
+        return self.over and not (self.outcome is Cause.DONE and self.running.status in {None, 0})
 
     @property
     def done(self) -> bool:
@@ -87,9 +111,11 @@ class End:
     def _take_in(self, told: Mapping[str, object]) -> None:
         event = told["event"]
         if event == "ready":
-            self.port = _number(told["port"])
+            self.port, self.seal = _number(told["port"]), str(told["seal"])
         elif event == "progress":
             self.bytes = max(self.bytes, _number(told["bytes"]))
+            buffer = _number(told["held"]) / max(1, _number(told["buffer"]))
+            self.gauge = Gauge(_number(told["flows"]), _number(told["retransmitted"]), min(1.0, buffer))
         elif event == "ended":
             self.outcome = Cause(told["cause"])
             self._text = str(told["text"])
@@ -105,16 +131,19 @@ class End:
         if self.outcome in _OWN_FAULT:
             return 0
         if self.outcome is None:
-            return 1
+            return 1 if self.over else 4
         return 2 if self.outcome in _FAULT_OF_BOTH else 3
 
     def explained(self) -> Exception:
         """What its failure means: its command's own, its host's or the line's."""
         host, command = self.stage.host.name, self.stage.command
         if self.outcome is None:
+            self.running.reap(_STATUS_SECONDS)
             return self.running.explained()
         self.running.hear()
         said = self.running.said.decode("utf-8", "replace")
+        if self.outcome is Cause.COMMAND and self._relay:
+            return self.stage.host.explain(command, self._status or 0, self.running.said)
         if self.outcome is Cause.COMMAND:
             return faults.explained(host, command, self._status or 0, self.running.said)
         if self.outcome is Cause.MISSING:

@@ -29,6 +29,7 @@ def test_a_run_ends_with_copies_a_result_and_a_report(backup: Backup) -> None:
     assert json.loads(Path(str(result["report"])).read_text()) == report
     assert (report["clean"], report["bytes_sent"]) == (True, 3300)
     assert report["properties"] == ["set compression=lz4, ec2zfs:property:mountpoint=/srv on cloud/tank"]
+    assert str(report["transport"]).startswith("The stream goes directly to receiver i-")
     key = POOL_KEY.reveal().decode()
     assert key not in backup.printed.out + backup.printed.err + json.dumps(report)
 

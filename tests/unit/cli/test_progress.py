@@ -15,6 +15,7 @@ from ec2zfs.cli.bars import TerminalProgress
 from ec2zfs.cli.output import Json, Words, emit, print_line
 from ec2zfs.cli.progress import JsonProgress, LineProgress, Standing, amount, duration
 from ec2zfs.execute.progress import Bar, Progress
+from ec2zfs.model.line import Line
 
 MIB = 1024**2
 
@@ -115,6 +116,57 @@ def test_a_program_gets_the_figures() -> None:
     assert {event for event, _ in events[1:]} == {"progress"}
 
 
+LINE = Line(flows=8, retransmitted=3, sender_buffer=0.95, receiver_buffer=0.02)
+
+
+def send_faster_and_faster(progress: Progress, clock: Clock) -> None:
+    """Half a minute at 1 MiB/s and another at 3, over a line that is measured each second."""
+    with progress.bar("replicate", 120 * MIB, "B") as bar:
+        for second in range(60):
+            clock.now += 1
+            bar.measure(LINE)
+            bar.advance(MIB if second < 30 else 3 * MIB)
+
+
+def test_a_log_tells_the_rate_now_and_on_average_and_how_the_line_stands() -> None:
+    lines: list[str] = []
+    clock = Clock()
+    send_faster_and_faster(LineProgress(lines.append, pace=30, clock=clock), clock)
+    line = "8 connections, 3 segments sent again, buffers 95% and 2% full: line"
+    assert lines[1:] == [
+        f"replicate: 30.0 MiB of 120.0 MiB, 25 %, 1.0 MiB/s, 1 min 30 s left, {line}",
+        f"replicate: 120.0 MiB of 120.0 MiB, 100 %, 3.0 MiB/s now, 2.0 MiB/s on average, {line}",
+        "replicate: done, 120.0 MiB in 1 min 00 s, 2.0 MiB/s",
+    ]
+
+
+def test_a_program_gets_the_rate_now_and_the_line() -> None:
+    events: list[Mapping[str, object]] = []
+    clock = Clock()
+    send_faster_and_faster(JsonProgress(lambda _, values: events.append(values), pace=30, clock=clock), clock)
+    told = [(each["rate"], each["rate_now"]) for each in events]
+    assert told == [(0.0, None), (MIB, MIB), (2 * MIB, 3 * MIB), (2 * MIB, 3 * MIB)]
+    assert events[0]["line"] is None
+    assert events[1]["line"] == {
+        "flows": 8,
+        "retransmitted": 3,
+        "sender_buffer": 0.95,
+        "receiver_buffer": 0.02,
+        "limit": None,
+        "bottleneck": "line",
+    }
+
+
+def test_a_terminal_shows_the_line_beside_the_bar() -> None:
+    wide, narrow = screen(200), screen(80)
+    for console in (wide, narrow):
+        send_faster_and_faster(TerminalProgress(console), Clock())
+    assert re.search(
+        r"mean [\d.]+ .iB/s; 8 connections, 3 segments sent again, buffers 95% and 2% full: line", shown(wide)
+    )
+    assert re.search(r"120\.0 MiB of 120\.0 MiB.* line", shown(narrow))
+
+
 def resilver_two_vdevs(progress: Progress, clock: Clock) -> None:
     """Two bars side by side, the first of which ends before the other."""
     with progress.bar("v2 raidz1-1 resilver", 40 * MIB, "B") as second:
@@ -139,7 +191,7 @@ def test_bars_side_by_side_are_told_apart_in_a_log() -> None:
         "v1 raidz1-0 resilver: 20.0 MiB of 20.0 MiB, 100 %, 1.0 MiB/s",
         "v2 raidz1-1 resilver: 20.0 MiB of 40.0 MiB, 50 %, 1.0 MiB/s, 20 s left",
         "v1 raidz1-0 resilver: done, 20.0 MiB in 20 s, 1.0 MiB/s",
-        "v2 raidz1-1 resilver: 40.0 MiB of 40.0 MiB, 100 %, 1.3 MiB/s",
+        "v2 raidz1-1 resilver: 40.0 MiB of 40.0 MiB, 100 %, 1.5 MiB/s now, 1.3 MiB/s on average",
         "v2 raidz1-1 resilver: done, 40.0 MiB in 30 s, 1.3 MiB/s",
     ]
 

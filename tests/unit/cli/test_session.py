@@ -18,11 +18,14 @@ from ec2zfs.cli.this_machine import ThisMachine
 from ec2zfs.config import Configuration, parse
 from ec2zfs.config.sample import sample
 from ec2zfs.errors import AlreadyRunning, ConfigurationError, CredentialsError, HostError, Refused
+from ec2zfs.execute.carrier import Chosen, Fixed
 from ec2zfs.hosts.host import Command
 from ec2zfs.hosts.local import LocalHost
 from ec2zfs.hosts.ssh import SshHost
 from ec2zfs.model.instance import Instance, InstanceState, Market
 from ec2zfs.model.source import Source
+from ec2zfs.model.stream_mode import StreamMode
+from ec2zfs.transport.direct import MIB, DirectTransport
 
 INSTANCE = Instance(
     id="i-0123456789abcdef0",
@@ -129,6 +132,37 @@ def test_making_the_parts_asks_nobody(tmp_path: Path, monkeypatch: pytest.Monkey
     replicator = parts.replicator(host)
     assert (replicator.receiver, replicator.streams) == (host, 2)
     assert parts.fleet is parts.fleet
+
+
+WAYS: list[tuple[dict[str, str], type[Chosen | Fixed], tuple[int, int], bool]] = [
+    ({}, Chosen, (28300, 28315), False),
+    ({"transport": 'ports = "4000-4003"\nbuffer_mib = 64\nflows = 2'}, Chosen, (4000, 4003), False),
+    ({"site": 'connection = "ssh"\naddress = "files.example.org"'}, Chosen, (28300, 28315), True),
+    ({"receiver": 'connection = "local"'}, Fixed, (0, 0), False),
+]
+
+
+@pytest.mark.parametrize(("sections", "kind", "ports", "relayed"), WAYS)
+def test_streams_are_carried_as_configured_and_a_site_behind_ssh_is_relayed(
+    tmp_path: Path,
+    sections: dict[str, str],
+    kind: type[Chosen | Fixed],
+    ports: tuple[int, int],
+    relayed: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    parts = made(configured(tmp_path, **sections))
+    found = parts.carrier
+    assert isinstance(found, kind)
+    if isinstance(found, Chosen):
+        assert isinstance(found.direct, DirectTransport)
+        assert (found.mode, found.direct.ports) == (StreamMode.AUTO, ports)
+        assert found.direct.relayed == (parts.site if relayed else None)
+        assert (found.direct.buffer, found.direct.flows) == (
+            (64 * MIB, (2, 2)) if "transport" in sections else (128 * MIB, (4, 32))
+        )
 
 
 def test_without_credentials_the_first_use_of_ec2_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -11,6 +12,7 @@ from ec2zfs.config import parse
 from ec2zfs.errors import ConfigurationError
 from ec2zfs.model.period import STANDARD, Period
 from ec2zfs.model.policy import Keep, PolicyRule, Tier
+from ec2zfs.model.rate import RateRule, RateWindow
 
 RIGHT = """\
 [aws]
@@ -48,6 +50,32 @@ def with_key(section: str, key: str, value: str) -> str:
 def with_table(table: str, *lines: str) -> str:
     """The right text with one more table of a list at its end."""
     return RIGHT + "\n".join((f"[[{table}]]", *lines, ""))
+
+
+def test_rates_and_their_windows() -> None:
+    window = ('from = "22:00"', 'to = "06:00"', 'rate = "100 Mbit/s"', "weekdays = [1, 7]")
+    text = (
+        with_table("rate_window", *window) + '[transport]\nrate = "5 MB/s"\n[snapshots]\ntime_zone = "Europe/Berlin"\n'
+    )
+    window_of_it = RateWindow(time(22), time(6), 12.5e6, frozenset({0, 6}))
+    assert parse(text).rates == RateRule(5e6, (window_of_it,), ZoneInfo("Europe/Berlin"))
+    assert parse(RIGHT).rates == RateRule(None, (), ZoneInfo("UTC"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        (('from = "8"', 'to = "18:00"'), 'from must be a time of the day in quotes, such as "08:00"; it is "8"'),
+        (('from = "08:00"', 'to = "24:00"'), "to must be a time of the day"),
+        (('from = "08:00"', "to = 18:00:00"), "to must be a time of the day"),
+        (('from = "08:00"', 'to = "18:00"', 'rate = "1 B/s"'), 'rate must be at least 100 kB/s; it is "1 B/s"'),
+        (('from = "08:00"', 'to = "18:00"', 'rate = "fast"'), 'rate must be a rate, such as "20 MB/s"'),
+        (('from = "08:00"', 'to = "18:00"', "weekdays = [0]"), "weekdays must be a list of numbers from 1 to 7"),
+    ],
+)
+def test_a_window_that_cannot_be(lines: tuple[str, ...], fault: str) -> None:
+    (told,) = said(with_table("rate_window", *lines))
+    assert f"rate_window[1].{fault}" in told
 
 
 def test_the_right_text_is_right_without_any_section_that_is_optional() -> None:
@@ -119,6 +147,14 @@ WRONG_VALUES = [
     ("upkeep", "scrub_days", "366", "must be at most 365; it is 366"),
     ("replication", "streams", "0", "must be at least 1; it is 0"),
     ("replication", "streams", "5", "must be at most 4; it is 5"),
+    ("transport", "mode", '"fast"', 'must be "auto", "direct", "ssh" or "ssh-striped"; it is "fast"'),
+    ("transport", "ports", '"28300"', 'must be two ports from 1024 to 65535, such as 28300-28315; it is "28300"'),
+    ("transport", "ports", '"28315-28300"', "must be two ports from 1024 to 65535"),
+    ("transport", "ports", '"80-90"', "must be two ports from 1024 to 65535"),
+    ("transport", "ports", '"65530-65536"', "must be two ports from 1024 to 65535"),
+    ("transport", "ports", "28300", "must be a text in quotes; it is 28300"),
+    ("transport", "buffer_mib", "7", "must be at least 8; it is 7"),
+    ("transport", "flows", "0", "must be at least 1; it is 0"),
     ("paths", "state", '"state"', 'must be an absolute path in quotes, or one that begins with ~; it is "state"'),
     ("paths", "state", '"~nobody-of-that-name/x"', "begins with the home directory of a user who does not exist"),
 ]
@@ -130,6 +166,14 @@ def test_a_wrong_value_is_named_with_what_would_be_right(section: str, key: str,
     place = f"source[1].{key}" if section == "source" else f"{section}.{key}"
     assert re.match(rf"(line \d+: )?{re.escape(place)}", fault) or "is needed when" in fault
     assert right in fault
+
+
+def test_ports_that_are_fewer_than_streams_or_hold_that_of_ssh() -> None:
+    few = with_key("transport", "ports", '"28300-28302"')
+    assert said(few) == ["line 15: transport must have a port for each stream: 28300-28302 are fewer than 4."]
+    assert parse(f"{few}[replication]\nstreams = 3\n").transport.port_range == (28300, 28302)
+    taken = with_key("transport", "ports", '"2200-2230"').replace("[receiver]\n", "[receiver]\nssh_port = 2222\n")
+    assert said(taken) == ["line 16: transport must leave out ssh: 2200-2230 hold receiver.ssh_port."]
 
 
 POLICY = ('datasets = ["tank/home"]',)

@@ -12,7 +12,7 @@ from tests.fakes.instances import FakeInstances, FakeSecurityGroup, console_with
 from tests.fakes.machine import FACTS, KEY, Machine
 
 from ec2zfs.cloud.patience import Patience
-from ec2zfs.cloud.protocols import Image, InstanceOrder, InstancesApi
+from ec2zfs.cloud.protocols import Image, Ingress, InstanceOrder, InstancesApi, rule
 from ec2zfs.errors import (
     CloudError,
     CredentialsError,
@@ -30,6 +30,8 @@ from ec2zfs.model.instance import Instance, InstanceState, InstanceType, Market
 from ec2zfs.plan.receiver import RunInstance, StopInstance, WantedReceiver
 
 FIRST = "i-00000000000000001"
+STREAMS = (28300, 28315)
+SSH_RULE, STREAMS_RULE = rule("203.0.113.9/32", (22, 22)), rule("203.0.113.9/32", STREAMS)
 
 
 class World:
@@ -63,7 +65,7 @@ class World:
             key_name=lambda: "key-1",
             subnet_zone=lambda: self.subnet_zone,
         )
-        terms = ReceiverTerms(self.wanted, None, 22, 30)
+        terms = ReceiverTerms(self.wanted, None, 22, 30, STREAMS)
         access = Access(self.known_hosts, self.connect, lambda: "203.0.113.9/32")
         patience = Patience(0.001, 5.0)
         limits = Limits(running=5, stopped=5, console=0.5, ssh=0.5, patience=patience)
@@ -286,6 +288,43 @@ def test_a_command_beside_another_leaves_the_group_to_it(world: World) -> None:
     beside.reach()
     beside.leave()
     assert world.group.rules != ()
+
+
+def test_streams_are_admitted_for_the_time_of_a_block(world: World) -> None:
+    receiver = world.receiver()
+    receiver.start()
+    seen: list[tuple[Ingress, ...]] = []
+
+    def fail() -> None:
+        with receiver.admitting():
+            seen.append(world.group.rules)
+            raise CloudError("in the midst")
+
+    with pytest.raises(CloudError, match="midst"):
+        fail()
+    assert seen == [(SSH_RULE, STREAMS_RULE)]
+    assert world.group.rules == (SSH_RULE,)
+
+
+def test_a_command_beside_streams_does_not_close_them_out_and_the_next_start_does(world: World) -> None:
+    world.receiver().start()
+    world.group.admit("203.0.113.9/32", STREAMS)
+    world.receiver().reach()
+    assert STREAMS_RULE in world.group.rules
+    world.receiver().start()
+    assert world.group.rules == (SSH_RULE,)
+
+
+def test_ports_that_could_not_be_closed_are_closed_by_whoever_leaves(world: World) -> None:
+    world.receiver().start()
+    beside = world.receiver()
+    beside.reach()
+    with beside.admitting():
+        world.group.refusal = CloudError("EC2 does not answer")
+    assert STREAMS_RULE in world.group.rules
+    world.group.refusal = None
+    beside.leave()
+    assert world.group.rules == ()
 
 
 def test_an_order_that_iam_refuses_is_not_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from ec2zfs.errors import Ec2zfsError, HostError, HostKeyChanged, PoolUnwell
 from ec2zfs.execute.scans import Pace, await_scan, failures, share, successors
 from ec2zfs.model.contents import OpenMapping, ReceiverView
 from ec2zfs.model.layout import Layout, Redundancy
+from ec2zfs.model.line import Line
 from ec2zfs.model.pool import DeviceState, Member, PoolStatus, Vdev
 from ec2zfs.model.scan import Scan, ScanFunction, ScanState
 from ec2zfs.model.standing import Standing
@@ -56,6 +57,9 @@ class ToldBar:
         assert amount >= 0
         done, total = self.told.bars[self.label]
         self.told.bars[self.label] = (done + amount, total)
+
+    def measure(self, line: Line) -> None:
+        raise AssertionError(f"{line}: nothing is measured here")
 
 
 @dataclass

@@ -30,6 +30,7 @@ def lab(local: LocalEc2, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab
         identity=str(tmp_path / "id_ed25519"),
         receiver_user="admin",
         receiver_port=2222,
+        stream_ports="28300-28307",
         site=None,
     )
     monkeypatch.setattr("ec2zfs.lab.laboratory.running", lambda _directory: lab)

@@ -31,6 +31,7 @@ def lab(tmp_path: Path) -> LabDescription:
         identity=str(tmp_path / "id_ed25519"),
         receiver_user="admin",
         receiver_port=2222,
+        stream_ports="28300-28307",
         site=SiteAccess("127.1.2.3", 2222, "root", str(tmp_path / "site_known_hosts"), "site"),
     )
 
@@ -48,6 +49,7 @@ def test_its_configuration_is_valid(lab: LabDescription, tmp_path: Path) -> None
     configuration = load(tmp_path / "ec2zfs.toml")
     assert configuration.aws.endpoint_url == "http://127.0.0.1:41993"
     assert (configuration.site.address, configuration.site.port) == ("127.1.2.3", 2222)
+    assert configuration.transport.port_range == (28300, 28307)
     assert configuration.layout.volumes == 6
     key = tmp_path / "pool_key"
     assert len(key.read_text().strip()) == 64

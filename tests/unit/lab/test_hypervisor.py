@@ -54,6 +54,7 @@ def test_a_machine_starts_at_its_address(machine: FakeMachine, tmp_path: Path) -
     spec = machine.spec
     assert machine.told == ["start fresh"]
     assert (spec.name, spec.address, spec.ssh_port) == (INSTANCE, "127.1.2.3", 2222)
+    assert spec.ports == (28300, 28307)
     assert spec.directory == tmp_path / "machines" / INSTANCE
 
 

@@ -83,6 +83,16 @@ def test_a_guest_reaches_the_metadata_service_and_nothing_else(part: str) -> Non
     assert network.endswith(" 9169")
 
 
+def test_the_host_reaches_the_ports_of_streams_and_a_template_has_none() -> None:
+    (network,) = values(argv(wiring=replace(WIRING, ports=(28300, 28302))), "-netdev")
+    forwarded = [part.partition(":")[2] for part in network.split(",") if part.startswith("hostfwd")]
+    assert forwarded == [
+        "127.3.4.5:2222-169.254.169.15:22",
+        *(f"127.3.4.5:{port}-169.254.169.15:{port}" for port in (28300, 28301, 28302)),
+    ]
+    assert values(argv(), "-netdev")[0].count("hostfwd") == 1
+
+
 def test_a_comma_in_a_path_does_not_end_the_option() -> None:
     words = argv(files=Files(Path("/m,x")))
     assert values(words, "-qmp") == ["unix:/m,,x/qmp,server=on,wait=off"]

@@ -24,7 +24,9 @@ from ec2zfs.execute.progress import Bar, Silent
 from ec2zfs.execute.replication_report import ReplicationReport
 from ec2zfs.hosts.halting import Halted, pause
 from ec2zfs.hosts.host import Stage
+from ec2zfs.model.line import Line
 from ec2zfs.model.source import Source
+from ec2zfs.transport.transport import unwatched
 
 SECONDS = 10.0
 """After which a barrier is given up: the streams did not run at the same time."""
@@ -39,7 +41,13 @@ class Watched(WorldTransport):
     under_way: set[str] = field(default_factory=set)
     most: int = 0
 
-    def carry(self, sender: Stage, receiver: Stage, meter: Callable[[int], None]) -> None:
+    def carry(
+        self,
+        sender: Stage,
+        receiver: Stage,
+        meter: Callable[[int], None],
+        watch: Callable[[Line], None] = unwatched,
+    ) -> None:
         name = receiver.command.argv[-1].removeprefix("cloud/")
         first = True
 
@@ -54,7 +62,7 @@ class Watched(WorldTransport):
         self.most = max(self.most, len(self.under_way))
         self.events.append(("begin", name))
         try:
-            super().carry(sender, receiver, half_way)
+            super().carry(sender, receiver, half_way, watch)
         except BaseException as failure:
             self.events.append((type(failure).__name__, name))
             raise
@@ -212,6 +220,9 @@ class Impatient(Silent):
     def advance(self, amount: int) -> None:
         assert threading.current_thread() is threading.main_thread()
         raise KeyboardInterrupt
+
+    def measure(self, line: Line) -> None:
+        raise AssertionError(f"{line}: nothing is measured here")
 
 
 def test_an_interrupt_of_the_main_thread_ends_all_that_run() -> None:

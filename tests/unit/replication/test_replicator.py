@@ -17,6 +17,7 @@ from ec2zfs.errors import (
     ReplicationConflict,
     ReplicationIncomplete,
 )
+from ec2zfs.execute.carrier import Carriage, Fixed
 from ec2zfs.execute.progress import Silent
 from ec2zfs.execute.replication import Replicator, preview
 from ec2zfs.model.source import Source
@@ -360,7 +361,8 @@ def test_a_receive_that_outlived_its_controller_is_waited_for(names: tuple[str, 
         world.pauses.append(seconds)
         copy.receiving = len(world.pauses) < 3
 
-    replicator = Replicator(world.site, world.receiver, "cloud", world.transport, Silent(), STANDARD, pause)
+    carrier = Fixed(Carriage(world.transport))
+    replicator = Replicator(world.site, world.receiver, "cloud", carrier, Silent(), STANDARD, pause)
     report = replicator.run(replicator.plan(replicator.observe(TANK)))
     report.raise_for_errors()
     assert (world.pauses, report.bytes) == ([2.0, 4.0, 8.0], 500)

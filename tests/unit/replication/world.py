@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from tests.fakes.deaths import Death, Deaths
 from tests.fakes.zfs_world import WorldTransport, ZfsHost, unheard
 
+from ec2zfs.execute.carrier import Carriage, Fixed
 from ec2zfs.execute.progress import Progress, Silent
 from ec2zfs.execute.replication import Replicator
 from ec2zfs.execute.replication_report import ReplicationReport
@@ -46,7 +47,7 @@ class World:
             self.site,
             self.receiver,
             "cloud",
-            self.transport,
+            Fixed(Carriage(self.transport)),
             self.listener,
             self.selection,
             self.pauses.append,

@@ -9,7 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.fakes.day import POOL_KEY, Controller, Day
+from tests.fakes.day import POOL_KEY, SSH_RULE, STREAMS_RULE, Controller, Cut, Day
+from tests.fakes.fuse import Killed
 from tests.fakes.pool_machine import PoolMachine
 from tests.unit.runs.days import (
     ENDED,
@@ -30,6 +31,7 @@ from ec2zfs.errors import (
     CommandFailed,
     ConfigurationError,
     Ec2zfsError,
+    HostError,
     NoCapacity,
     NoSpace,
     PoolUnwell,
@@ -40,6 +42,7 @@ from ec2zfs.errors import (
 from ec2zfs.hosts.host import Command, Result
 from ec2zfs.hosts.secret import Secret
 from ec2zfs.model.instance import InstanceState, Market
+from ec2zfs.model.stream_mode import StreamMode
 from ec2zfs.runs.backup import PRUNE, PRUNE_COPIES
 from ec2zfs.runs.preview import preview_backup
 
@@ -68,6 +71,59 @@ def test_two_clean_days(scripted: bool, market: Market, tmp_path: Path) -> None:
     assert (report.steps, report.bytes) == (3, 3 * 100)
     assert [id_ for id_, state in day.ec2.states().items() if state != "terminated"] == kept
     assert len(day.ec2.orders) == (1 if market is Market.ON_DEMAND else 3)
+
+
+NO_WAY = "port 28300 of the receiver cannot be reached from here (timed out after 4 s)"
+OPENED, ADMITTED, EXPELLED = "open 203.0.113.9/32 22", "admit 203.0.113.9/32 28300-28315", "expel 28300-28315"
+DIRECTLY = "The stream goes directly to receiver i-00000000000000001, over several connections."
+# the mode, what bars the direct way; the way of all streams, what is said of it, what the group was told
+WAYS = {
+    "the port is reached": (StreamMode.AUTO, "", "direct", DIRECTLY, [OPENED, ADMITTED, EXPELLED, "close"]),
+    "it is not": (
+        StreamMode.AUTO,
+        NO_WAY,
+        "ssh",
+        f"The stream goes through ssh: {NO_WAY}.",
+        [OPENED, ADMITTED, EXPELLED, "close"],
+    ),
+    "ssh": (StreamMode.SSH, "", "ssh", "The stream goes through ssh, as transport.mode says.", [OPENED, "close"]),
+}
+
+
+@pytest.mark.parametrize("case", WAYS)
+def test_streams_take_the_way_that_is_open_and_the_ports_are_closed_after_them(day: Day, case: str) -> None:
+    day.mode, day.barrier, way, words, told = WAYS[case]
+    day.group.history.clear()
+    report = Controller(day).back_up(FIRST_DAY)
+    assert (report.transport, day.carried) == (words, [way] * 6)
+    assert day.group.history == told
+    require_complete(day)
+
+
+def test_a_run_that_may_go_directly_only_and_cannot_sends_nothing(day: Day) -> None:
+    day.mode, day.barrier = StreamMode.DIRECT, NO_WAY
+    with pytest.raises(HostError, match="The stream cannot go directly: port 28300 of the receiver"):
+        Controller(day).back_up(FIRST_DAY)
+    assert day.carried == []
+    require_rest(day)
+
+
+def test_ports_that_a_killed_run_left_open_are_closed_as_soon_as_the_next_one_starts(day: Day) -> None:
+    whole = Controller(day.copy())
+    whole.back_up(FIRST_DAY)
+    probe = [name for _, name in whole.cut.calls].index("probe") + 1
+    with pytest.raises(Killed):
+        Controller(day, Cut(probe)).back_up(FIRST_DAY)
+    assert day.group.rules == (SSH_RULE, STREAMS_RULE)
+    Controller(day).receiver.start()
+    assert day.group.rules == (SSH_RULE,)
+
+
+def test_a_run_without_anything_to_send_opens_no_port(day: Day) -> None:
+    Controller(day).back_up(FIRST_DAY)
+    day.group.history.clear()
+    assert Controller(day).back_up(FIRST_DAY).transport == ""
+    assert day.group.history == [OPENED, "close"]
 
 
 Change = Callable[[Day], object]

@@ -71,16 +71,21 @@ def failed(name: str) -> BaseException:
 FAILURES: dict[str, tuple[Market, dict[str, Failure], bool]] = {
     "EC2 refuses, on demand": (Market.ON_DEMAND, {"ec2": refused, "address": refused}, False),
     "EC2 refuses, spot": (Market.SPOT, {"ec2": refused, "address": refused}, False),
-    "a connection is lost": (Market.ON_DEMAND, {"site:": lost, "receiver:": lost, "stream:": lost}, False),
-    "a command fails": (Market.SPOT, {"site:": failed, "receiver:": failed, "stream:": failed}, False),
+    "a connection is lost": (Market.ON_DEMAND, dict.fromkeys(("site:", "receiver:", "stream:", "probe"), lost), False),
+    "a command fails": (Market.SPOT, dict.fromkeys(("site:", "receiver:", "stream:", "probe"), failed), False),
     "the receiver dies, on demand": (Market.ON_DEMAND, {"receiver:": lost, "stream:": lost}, True),
     "the receiver dies, spot": (Market.SPOT, {"receiver:": lost, "stream:": lost}, True),
 }
 # a receiver that is gone while copies are given properties is warned of, and an error of whoever needs it next
 WARNED_OF = ("replicate", "receiver: zfs_set.sh")
-# what replication gets over: it connects, looks and plans again, or it was about a cursor, a hold or a property only
+# what replication gets over: it connects, looks and plans again, or it was about a cursor, a hold or a property only;
+# streams go through ssh when the direct way cannot be opened, and what cannot be closed is closed with the group
+PORTS = {("replicate", "ec2 group.admit"), ("replicate", "ec2 group.expel")}
 GOT_OVER = {
+    "EC2 refuses, on demand": PORTS,
+    "EC2 refuses, spot": PORTS,
     "a command fails": {
+        ("replicate", "probe"),
         ("replicate", "stream: half way"),
         ("replicate", "stream: after"),
         ("replicate", "receiver: zfs list"),
@@ -89,6 +94,7 @@ GOT_OVER = {
         WARNED_OF,
     },
     "a connection is lost": {
+        ("replicate", "probe"),
         ("replicate", "stream: before"),
         ("replicate", "stream: half way"),
         ("replicate", "stream: after"),

@@ -55,6 +55,8 @@ def test_the_file_holds_the_whole_report_under_its_time_and_pool(tmp_path: Path)
         "command": "backup",
         "properties": [],
         "orphans": None,
+        "transport": "",
+        "line": None,
         "clean": True,
     }
     assert list(written.parent.iterdir()) == [written]

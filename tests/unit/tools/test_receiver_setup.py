@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -125,6 +126,35 @@ def test_an_image_without(facts: MachineFacts, words: str) -> None:
 def test_swap_is_refused() -> None:
     with pytest.raises(Refused, match="keys could reach its disk"):
         check("receiver i-1", replace(FACTS, swap=1))
+
+
+PYTHON, PACKAGE = "/usr/bin/python3", "/usr/lib/python3/dist-packages/cryptography"
+# what is there, whether the archive answers; what is run
+STREAMS = {
+    "all is there": ((PYTHON, PACKAGE), True, []),
+    "no package": ((PYTHON,), True, ["update", "install"]),
+    "nothing at all": ((), True, ["update", "install"]),
+    "an archive that does not answer": ((), False, ["update"]),
+}
+
+
+@pytest.mark.parametrize("case", STREAMS)
+def test_what_streams_need_is_installed_if_it_can_be(case: str, tmp_path: Path) -> None:
+    there, answers, expected = STREAMS[case]
+    for path in there:
+        place = tmp_path / path[1:]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.mkdir() if path == PACKAGE else place.touch(0o755)
+    function = re.search(r"^ready_for_streams\(\).*?^}", SCRIPT, re.MULTILINE | re.DOTALL)
+    assert function
+    tools = f"""
+        modprobe() {{ return 1; }}
+        timeout() {{ echo update; {"true" if answers else "false"}; }}
+        apt() {{ echo "$1"; }}
+    """
+    script = f"set -eu\n{tools}\n{function[0].replace('/usr/', f'{tmp_path}/usr/')}\nready_for_streams || true\n"
+    ran = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == expected
 
 
 # apt's targets (address, suite, component, keyring), code name, version; the sources that are added

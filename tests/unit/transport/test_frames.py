@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ec2zfs.transport.far import frames
 from ec2zfs.transport.far.frames import (
     FRAMES_PER_KEY,
     FROM_RECEIVER,
@@ -20,6 +21,7 @@ from ec2zfs.transport.far.frames import (
     Sealer,
     parsed,
 )
+from ec2zfs.transport.far.seals import Aes, BlakeKey
 
 KEY = bytes(range(32))
 LONGEST = 1 << 20
@@ -47,20 +49,31 @@ def test_what_is_sealed_opens_and_bears_its_number(payloads: list[bytes]) -> Non
 @pytest.mark.parametrize("into", [True, False], ids=["cryptography 46 and later", "cryptography 38"])
 def test_both_ways_of_sealing_make_the_same(into: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = Sealer(KEY).sealed(Kind.DATA, b"the same")
-    monkeypatch.setattr(frames, "_INTO", into)
+    monkeypatch.setattr(Aes, "in_place", into)
     assert Sealer(KEY).sealed(Kind.DATA, b"the same") == expected
     assert opened(expected)[1] == b"the same"
     with pytest.raises(FrameError, match="DATA frame 0 was changed"):
         opened(expected[:-1] + bytes([expected[-1] ^ 1]))
 
 
+@pytest.mark.parametrize("key", [KEY, BlakeKey(KEY)], ids=["aes-256-gcm", "blake2b"])
 @settings(deadline=None, derandomize=True)
-@given(st.integers(min_value=0), st.integers(min_value=1, max_value=255))
-def test_a_changed_byte_anywhere_is_noticed(place: int, change: int) -> None:
-    frame = bytearray(Sealer(KEY).sealed(Kind.DATA, b"some of the stream"))
+@given(place=st.integers(min_value=0), change=st.integers(min_value=1, max_value=255))
+def test_a_changed_byte_anywhere_is_noticed(key: bytes, place: int, change: int) -> None:
+    frame = bytearray(Sealer(key).sealed(Kind.DATA, b"some of the stream"))
     frame[place % len(frame)] ^= change
     with pytest.raises(FrameError):
-        opened(bytes(frame))
+        opened(bytes(frame), key)
+
+
+def test_without_cryptography_a_frame_is_plain_but_authenticated() -> None:
+    """ssh encrypts there. The tag is keyed BLAKE2b over nonce, header and plaintext, as hashlib makes it."""
+    frame = Sealer(BlakeKey(KEY)).sealed(Kind.DATA, b"some of the stream")
+    head, plain = frame[: HEADER.size], b"some of the stream"
+    assert frame == head + plain + hashlib.blake2b(bytes(12) + head + plain, digest_size=16, key=KEY).digest()
+    assert opened(frame, BlakeKey(KEY))[1] == plain
+    with pytest.raises(FrameError):
+        opened(frame, KEY)
 
 
 def test_another_key_opens_nothing() -> None:

@@ -6,10 +6,12 @@ import ast
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 
 from ec2zfs.transport.bundle import BOOTSTRAP, PACKAGE, end_argv, program
+from ec2zfs.transport.far.orders import Orders
 
 
 def modules() -> dict[str, str]:
@@ -54,7 +56,8 @@ def test_orders_that_are_none_are_told() -> None:
 
 
 def test_a_host_without_cryptography_is_told_what_to_install() -> None:
-    ended = run("-I", "-S", orders=b"{}\n")
+    orders = Orders(sends=False, listens=True, address="", ports=(0, 0), secret="00" * 32, argv=("cat",))
+    ended = run("-I", "-S", orders=json.dumps(asdict(orders)).encode() + b"\n")
     assert (ended.returncode, ended.stdout) == (126, b"")
     assert b"apt install python3-cryptography" in ended.stderr
     assert PACKAGE.encode() not in ended.stderr

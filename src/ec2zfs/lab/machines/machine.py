@@ -47,7 +47,8 @@ class MachineSpec:
     """What a machine is made of.
 
     `name`: an instance id, or `site`. `address`: 127.x.y.z, of which the host forwards `ssh_port` to the guest's port
-    22. `metadata_port`: loopback port of the host that the guest sees as 169.254.169.254:80. `directory`: its files.
+    22, and those from the first to the last of `ports` to the guest's own. `metadata_port`: loopback port of the host
+    that the guest sees as 169.254.169.254:80. `directory`: its files.
     """
 
     name: str
@@ -56,6 +57,7 @@ class MachineSpec:
     ssh_port: int
     metadata_port: int
     directory: Path
+    ports: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ class Machine:
     def open(directory: Path, cache: Path | None = None) -> Machine:
         """The machine whose files are in `directory`, with the spec of its last start. FileNotFoundError: none is."""
         spec = json.loads(qemu.Files(directory).description.read_text())["spec"]
-        return Machine(MachineSpec(**{**spec, "directory": directory}), cache)
+        ports = tuple(spec["ports"]) if spec.get("ports") else None
+        return Machine(MachineSpec(**{**spec, "directory": directory, "ports": ports}), cache)
 
     def start(self, *, fresh: bool) -> None:
         """Start it: `fresh` from the image (warm when possible), else its own root disk, cold, with its known disks.
@@ -233,7 +236,8 @@ class Machine:
     def _launch(self, chosen: qemu.Accelerator, more: list[str]) -> None:
         boot = self._describe().boot
         assert boot is not None  # noqa: S101 - both callers have just remembered it
-        wiring = qemu.Wiring(self.spec.address, self.spec.ssh_port, self.spec.metadata_port)
+        spec = self.spec
+        wiring = qemu.Wiring(spec.address, spec.ssh_port, spec.metadata_port, spec.ports)
         argv = qemu.command(self.spec.name, self.spec.memory_mib, chosen, boot, self.files, wiring)
         process.launch([*argv, *more], self.files)
 

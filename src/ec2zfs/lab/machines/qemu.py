@@ -72,11 +72,15 @@ class Plugged:
 
 @dataclass(frozen=True)
 class Wiring:
-    """Where the guest's network ends on the host: ssh at `address`:`ssh_port`, metadata on loopback `metadata_port`."""
+    """Where the guest's network ends on the host: ssh at `address`:`ssh_port`, metadata on loopback `metadata_port`.
+
+    `ports`: the first and the last of the TCP ports that are the guest's own at `address`, None for none.
+    """
 
     address: str
     ssh_port: int
     metadata_port: int
+    ports: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -195,12 +199,14 @@ def _blockdev(node: str, path: Path, driver: str) -> dict[str, object]:
 
 
 def _network(wiring: Wiring) -> str:
-    # restrict: a guest reaches the metadata service and nothing else; only its ssh port is reached from the host.
+    # restrict: a guest reaches the metadata service and nothing else; the host, only its ports for ssh and for streams.
+    first, last = wiring.ports or (0, -1)
+    forwarded = ((wiring.ssh_port, 22), *((port, port) for port in range(first, last + 1)))
     relay = shlex.join([sys.executable, "-I", "-S", str(RELAY), str(wiring.metadata_port)])
     return (
         "user,id=net,restrict=on,ipv6=off,net=169.254.169.0/24,host=169.254.169.2,dns=169.254.169.3,dhcpstart=169.254.169.15,"
-        f"hostfwd=tcp:{wiring.address}:{wiring.ssh_port}-169.254.169.15:22,"
-        f"guestfwd=tcp:169.254.169.254:80-cmd:{_option(relay)}"
+        + "".join(f"hostfwd=tcp:{wiring.address}:{here}-169.254.169.15:{there}," for here, there in forwarded)
+        + f"guestfwd=tcp:169.254.169.254:80-cmd:{_option(relay)}"
     )
 
 

@@ -22,7 +22,8 @@ class Command:
     command itself has started, which only `end` reaches).
     """
 
-    def __init__(self, argv: tuple[str, ...], *, gives: bool) -> None:
+    def __init__(self, argv: tuple[str, ...], *, gives: bool, descriptor: int | None = None) -> None:
+        outer = subprocess.DEVNULL if descriptor is None else descriptor
         libc = ctypes.CDLL(None)
 
         def die_with_us() -> None:
@@ -30,8 +31,8 @@ class Command:
 
         self._process = subprocess.Popen(
             list(argv),
-            stdin=subprocess.DEVNULL if gives else subprocess.PIPE,
-            stdout=subprocess.PIPE if gives else subprocess.DEVNULL,
+            stdin=outer if gives else subprocess.PIPE,
+            stdout=subprocess.PIPE if gives else outer,
             bufsize=0,
             start_new_session=True,
             preexec_fn=die_with_us,  # noqa: PLW1509 - no thread of ours runs any code of Python's in the child

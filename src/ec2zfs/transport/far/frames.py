@@ -1,8 +1,8 @@
 """The sealed frame: how it looks, how it is sealed and opened, and what is refused before anything is read.
 
 A frame is a header (kind u8, length u32, sequence u64, big endian), then as many bytes of AES-256-GCM ciphertext as
-the header says, then the tag of 16 bytes. The nonce is four zero bytes and the sequence; the header is associated data.
-A `Sealer` counts the sequence itself, so no nonce is ever used twice under its key.
+the header says, then the tag of 16 bytes (`seals.py` has another way). The nonce is four zero bytes and the sequence;
+the header is associated data. A `Sealer` counts the sequence itself, so no nonce is ever used twice under its key.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from ec2zfs.transport.far.seals import Forged, cipher
 
 HEADER = struct.Struct(">BIQ")
 TAG_BYTES = 16
@@ -21,8 +20,6 @@ LONGEST_DATA = 4 << 20
 LONGEST_TEXT = 1024
 FRAMES_PER_KEY = 1 << 32
 """Far below what would weaken AES-GCM with nonces that are counted; 1 PiB of stream in frames of 256 KiB."""
-
-_INTO = hasattr(AESGCM, "encrypt_into")  # cryptography 46 and later; before, a frame costs one copy more
 
 
 class Kind(IntEnum):
@@ -100,7 +97,7 @@ class Sealer:
     """Seals frames under one key, counted from 0. Not for several threads at a time."""
 
     def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCM(key)
+        self._cipher = cipher(key)
         self.sequence = 0
 
     def seal(self, kind: Kind, payload: memoryview, into: memoryview) -> int:
@@ -114,10 +111,7 @@ class Sealer:
         self.sequence += 1
         head, end = header.packed(), HEADER.size + header.sealed
         into[: HEADER.size] = head
-        if _INTO:
-            self._cipher.encrypt_into(_nonce(header), payload, head, into[HEADER.size : end])
-        else:
-            into[HEADER.size : end] = self._cipher.encrypt(_nonce(header), bytes(payload), head)
+        self._cipher.seal(_nonce(header), payload, head, into[HEADER.size : end])
         return end
 
     def sealed(self, kind: Kind, payload: bytes = b"") -> bytes:
@@ -131,16 +125,13 @@ class Opener:
     """Opens frames that were sealed under one key. Safe for several threads at a time."""
 
     def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCM(key)
+        self._cipher = cipher(key)
 
     def open(self, header: Header, sealed: memoryview, into: memoryview) -> None:
         """Write the plaintext to `into`, which is as long as it. Raises `FrameError` for a frame that was changed."""
         try:
-            if _INTO:
-                self._cipher.decrypt_into(_nonce(header), sealed, header.packed(), into)
-            else:
-                into[:] = self._cipher.decrypt(_nonce(header), bytes(sealed), header.packed())
-        except InvalidTag:
+            self._cipher.open(_nonce(header), sealed, header.packed(), into)
+        except Forged:
             raise FrameError(f"{header.kind.name} frame {header.sequence} was changed on its way") from None
 
 

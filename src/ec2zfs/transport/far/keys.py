@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from ec2zfs.transport.far.seals import AES, BlakeKey
 
 SECRET_BYTES = 32
 KEY_BYTES = 32
@@ -13,7 +13,9 @@ _PURPOSE = b"ec2zfs stream 1: "
 
 
 def _derived(secret: bytes, label: bytes) -> bytes:
-    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=_PURPOSE + label).derive(secret)
+    """HKDF (RFC 5869) without a salt; as the key is as long as the hash, its second step has one round."""
+    pseudorandom = hmac.digest(bytes(KEY_BYTES), secret, "sha256")
+    return hmac.digest(pseudorandom, _PURPOSE + label + b"\x01", "sha256")
 
 
 @dataclass(frozen=True)
@@ -29,19 +31,20 @@ class TransferKeys:
 
     Each key has one purpose and one direction. A connection's control keys also hang on the two nonces that its ends
     chose for it, so what was said on one connection means nothing on another. Raises ValueError for a secret that is
-    not of 32 bytes.
+    not of 32 bytes. `seal`: what the keys are to seal with.
     """
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: bytes, seal: str = AES) -> None:
         if len(secret) != SECRET_BYTES:
             raise ValueError(f"the secret of a transfer has {SECRET_BYTES} bytes, not {len(secret)}")
         self._secret = secret
-        self.data = _derived(secret, b"data")
+        self._kind = bytes if seal == AES else BlakeKey
+        self.data = self._kind(_derived(secret, b"data"))
         self.proof = _derived(secret, b"proof")
 
     def control(self, nonces: bytes) -> ControlKeys:
         """The keys of one connection: `nonces` are the listening end's and then the connecting end's."""
         return ControlKeys(
-            _derived(self._secret, b"control from the sender " + nonces),
-            _derived(self._secret, b"control from the receiver " + nonces),
+            self._kind(_derived(self._secret, b"control from the sender " + nonces)),
+            self._kind(_derived(self._secret, b"control from the receiver " + nonces)),
         )

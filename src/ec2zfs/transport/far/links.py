@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from ec2zfs.transport.far.carrier import Carrier
 from ec2zfs.transport.far.connection import Connection, prepare
 from ec2zfs.transport.far.events import Events
 from ec2zfs.transport.far.frames import FrameError, Kind
@@ -19,6 +20,8 @@ from ec2zfs.transport.far.handshake import Handshake, Stranger
 from ec2zfs.transport.far.orders import Orders
 
 _PROOF_SECONDS = 5.0
+_CARRIED_SECONDS = 20.0
+"""What opens a connection by a program (ssh) has so long for all of it."""
 _UNPROVED = 8
 """So many connections may be about to prove themselves; the oldest makes way for another."""
 _AT_A_TIME = 4
@@ -47,7 +50,7 @@ class Links:
     @property
     def handshake(self) -> Handshake:
         """How a connection proves itself."""
-        return Handshake(self._keys.proof, _PROOF_SECONDS)
+        return Handshake(self._keys.proof, _CARRIED_SECONDS if self._orders.through else _PROOF_SECONDS)
 
     @property
     def alive(self) -> list[Connection]:
@@ -202,6 +205,8 @@ class Connecting:
         self._links = links
         self._peer = (orders.address, orders.ports[0])
         self._congestion = orders.congestion
+        self._through = orders.through
+        self._carriers: list[Carrier] = []
         self._wanted = wanted
         self.trouble = ""
         self.failures = 0
@@ -224,6 +229,24 @@ class Connecting:
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _open(self) -> None:
+        if self._through:
+            self._carry()
+        else:
+            self._reach()
+
+    def _carry(self) -> None:
+        carrier = Carrier(self._through)
+        name = f"{self._through[0]} process {carrier.process}"
+        try:
+            nonces = self._links.handshake.as_connector(carrier.end)
+        except (OSError, Stranger) as error:
+            said = carrier.given_up()
+            self._failed(f"a connection by {self._through[0]} failed: {said or error}")
+        else:
+            self._carriers.append(carrier)
+            self._links.adopt(carrier.end, nonces, name)
+
+    def _reach(self) -> None:
         name = f"{self._peer[0]} port {self._peer[1]}"
         try:
             end = socket.create_connection(self._peer, _PROOF_SECONDS)

@@ -42,10 +42,9 @@ def load(sources: dict[str, str], orders: BinaryIO) -> None:
     """Be the end that the next line of `orders` describes."""
     sys.meta_path.insert(0, Sources(sources))
     try:
-        main = importlib.import_module(f"{_PACKAGE}.main").main
+        importlib.import_module(f"{_PACKAGE}.main").main(orders)
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "cryptography":
             raise
         print(_NO_CRYPTOGRAPHY, file=sys.stderr)
         sys.exit(_UNFIT)
-    main(orders)

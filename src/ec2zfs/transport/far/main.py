@@ -108,7 +108,7 @@ class End:
         start(self._listen_to, more)
         if self._orders.listens:
             self._listening = Listening(self._links, self._orders)
-            self._events.tell("ready", port=self._listening.port)
+            self._events.tell("ready", port=self._listening.port, seal=self._orders.sealed_with)
         else:
             self._connecting = Connecting(self._links, self._orders, lambda: self._role.wanted)
         told = self._begun
@@ -120,8 +120,9 @@ class End:
         return outcome
 
     def _look(self) -> None:
+        orders = self._orders
         if self._command is None and self._links.ever:
-            self._command = Command(self._orders.argv, gives=self._orders.sends)
+            self._command = Command(orders.argv, gives=orders.sends, descriptor=orders.descriptor)
             self._mover = self._role.begin(self._command)
         if self._command is not None:
             self._role.look(self._command)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ec2zfs.transport.far.frames import LONGEST_DATA
 from ec2zfs.transport.far.keys import TransferKeys
+from ec2zfs.transport.far.seals import AES, BLAKE2B, HAS_AES
 
 _FEWEST_FRAMES = 4
 _SMALLEST_FRAME = 1024
@@ -26,8 +27,12 @@ class Orders:
     `sends`: whether the command's output is sent, else its input is received. `listens`: on `address` and a port from
     the first to the last of `ports`; else it connects to `address` and the first of them. `flows` and `most`: how many
     connections at first, and at the most. `buffer` and `frame` in bytes, `rate` in bytes a second (None: no limit).
-    `accept`: the command's exit codes that are good. `congestion`: the kernel's name of a congestion control, "" for
-    its default.
+    `accept`: the command's exit codes that are good. `descriptor`: an inherited one that the command reads (if its
+    output is sent) or writes; else it reads nothing, and what it prints is dropped. `congestion`: the kernel's name of
+    a congestion control, "" for its default.
+
+    `seal`: what frames are sealed with; "" for the best that this host has. `through`: words of a program whose
+    standard input and output are a connection to the peer, in place of a TCP connection.
 
     In seconds: a connection is lost after `silence`, the transfer after `patience` without one; `giving`, how long the
     sending command may give nothing and the receiving one take to end; `taking`, how long it may take nothing; `whole`,
@@ -41,12 +46,15 @@ class Orders:
     secret: str
     argv: tuple[str, ...]
     accept: tuple[int, ...] = (0,)
+    descriptor: int | None = None
     flows: int = 4
     most: int = 32
     buffer: int = 128 << 20
     frame: int = 1 << 20
     rate: float | None = None
     congestion: str = "bbr"
+    seal: str = AES
+    through: tuple[str, ...] = ()
     silence: float = 12.0
     patience: float = 60.0
     giving: float = 6 * 3600.0
@@ -56,7 +64,12 @@ class Orders:
     @property
     def keys(self) -> TransferKeys:
         """The keys of the transfer."""
-        return TransferKeys(bytes.fromhex(self.secret))
+        return TransferKeys(bytes.fromhex(self.secret), self.sealed_with)
+
+    @property
+    def sealed_with(self) -> str:
+        """What the frames of this transfer are sealed with."""
+        return self.seal or (AES if HAS_AES else BLAKE2B)
 
     @property
     def frames(self) -> int:
@@ -76,13 +89,17 @@ def parsed(line: bytes) -> Orders:
     try:
         if given.keys() - known:
             raise OrdersError(f"unknown orders: {', '.join(sorted(given.keys() - known))}")
-        given.update({name: tuple(given[name]) for name in ("argv", "accept", "ports") if name in given})
+        given.update({name: tuple(given[name]) for name in ("argv", "accept", "ports", "through") if name in given})
         orders = Orders(**given)
         orders.keys  # noqa: B018 - raises for a secret that is none
         if not (orders.argv and _SMALLEST_FRAME <= orders.frame <= LONGEST_DATA and 0 < orders.flows <= orders.most):
             raise OrdersError("orders without a command, or with impossible sizes")
     except (TypeError, ValueError) as error:
         raise OrdersError(f"these are no orders: {error}") from error
+    if orders.seal not in {"", AES, BLAKE2B}:
+        raise OrdersError(f"unknown seal {orders.seal!r}")
+    if orders.sealed_with == AES and not HAS_AES:
+        raise ModuleNotFoundError("this host has no such module", name="cryptography")
     return orders
 
 

@@ -59,7 +59,7 @@ class FakeMachines(Machines):
 
 
 def test_both_sides_are_asked_once_for_all_snapshots(tmp_path: Path) -> None:
-    lab = LabDescription(str(tmp_path), 1, "", "", "", "", "", "", 22, None)
+    lab = LabDescription(str(tmp_path), 1, "", "", "", "", "", "", 22, "", None)
     machines = FakeMachines(lab)
     here, there = contents(machines, "i-0abc", "cloud", ["tank/home@monday", "tank/home/ada@monday"])
     assert here == ["0 /tank/home/.zfs/snapshot/monday", "1 /tank/home/ada/.zfs/snapshot/monday"]

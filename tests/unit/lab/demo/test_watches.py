@@ -102,7 +102,7 @@ def until_longer(record: Path, size: int) -> None:
 
 
 def test_the_controllers_watcher_sees_this_machine(tmp_path: Path) -> None:
-    lab = LabDescription(str(tmp_path), 1, "", "", "", "", "", "", 22, None)
+    lab = LabDescription(str(tmp_path), 1, "", "", "", "", "", "", 22, "", None)
     here = Watches(tmp_path, lambda _: watcher_argv(lab, CONTROLLER), lambda: ())
     here.begin()
     here.end()
@@ -111,7 +111,7 @@ def test_the_controllers_watcher_sees_this_machine(tmp_path: Path) -> None:
 
 def test_a_login_that_gets_no_answer_is_soon_tried_again(tmp_path: Path) -> None:
     site = SiteAccess("127.1.2.3", 2222, "root", str(tmp_path / "known_hosts"), "site")
-    argv = watcher_argv(LabDescription(str(tmp_path), 1, "", "", "", "", "key", "admin", 22, site), "site")
+    argv = watcher_argv(LabDescription(str(tmp_path), 1, "", "", "", "", "key", "admin", 22, "", site), "site")
     # ssh takes the first value that it reads.
     assert next(word for word in argv if word.startswith("ConnectTimeout=")) == "ConnectTimeout=4"
     assert argv[-1].startswith("sudo sh -c ")

@@ -1,0 +1,115 @@
+"""Which way streams take, why, and what is open meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from tests.fakes.zfs_world import WorldTransport, ZfsHost
+
+from ec2zfs.errors import CloudError, Ec2zfsError, HostError
+from ec2zfs.execute.carrier import Carriage, Chosen
+from ec2zfs.hosts.host import Host
+from ec2zfs.model.stream_mode import StreamMode
+
+DIRECT, SSH = WorldTransport(), WorldTransport()
+HOST = ZfsHost("receiver i-1")
+NO_PORT = "port 28300 of receiver i-1 cannot be reached from here (timed out after 4 s)"
+REFUSED = CloudError("IAM does not allow ec2:AuthorizeSecurityGroupIngress.")
+
+
+@dataclass
+class Line:
+    """The ports of the receiver, and what stands in the way."""
+
+    barred: str = ""
+    refusal: Ec2zfsError | None = None
+    history: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        if self.refusal:
+            raise self.refusal
+        self.history.append("open")
+        try:
+            yield
+        finally:
+            self.history.append("closed")
+
+    def barrier(self, _host: Host) -> str:
+        self.history.append("probe")
+        return self.barred
+
+    def carrier(self, mode: StreamMode) -> Chosen:
+        return Chosen(mode, DIRECT, SSH, self.admitted, self.barrier)
+
+    def carriage(self, mode: StreamMode) -> Carriage:
+        with self.carrier(mode).ready(HOST) as carriage:
+            self.history.append("streams")
+        return carriage
+
+
+# the mode, what stands in the way; what carries, the words, and what happened
+TABLE = {
+    "auto, and the port is reached": (
+        StreamMode.AUTO,
+        Line(),
+        Carriage(DIRECT, "The stream goes directly to receiver i-1, over several connections."),
+        ["open", "probe", "streams", "closed"],
+    ),
+    "auto, and it is not": (
+        StreamMode.AUTO,
+        Line(NO_PORT),
+        Carriage(SSH, f"The stream goes through ssh: {NO_PORT}."),
+        ["open", "probe", "closed", "streams"],
+    ),
+    "auto, and EC2 does not open the ports": (
+        StreamMode.AUTO,
+        Line(refusal=REFUSED),
+        Carriage(SSH, f"The stream goes through ssh: its ports could not be opened ({REFUSED.message.rstrip('.')})."),
+        ["streams"],
+    ),
+    "direct": (
+        StreamMode.DIRECT,
+        Line(),
+        Carriage(DIRECT, "The stream goes directly to receiver i-1, over several connections."),
+        ["open", "probe", "streams", "closed"],
+    ),
+    "ssh": (
+        StreamMode.SSH,
+        Line(NO_PORT),
+        Carriage(SSH, "The stream goes through ssh, as transport.mode says."),
+        ["streams"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_the_way_and_its_reason(case: str) -> None:
+    mode, line, expected, history = TABLE[case]
+    line.history.clear()
+    carriage = line.carriage(mode)
+    assert carriage.words == expected.words
+    assert carriage.transport is expected.transport
+    assert line.history == history
+
+
+def test_direct_is_not_replaced_by_another_way() -> None:
+    line = Line(NO_PORT)
+    with pytest.raises(HostError) as caught:
+        line.carriage(StreamMode.DIRECT)
+    assert caught.value.message == f"The stream cannot go directly: {NO_PORT}."
+    assert 'transport.mode = "auto"' in caught.value.hint
+    assert line.history == ["open", "probe", "closed"]
+    with pytest.raises(CloudError) as refused:
+        Line(refusal=REFUSED).carriage(StreamMode.DIRECT)
+    assert refused.value is REFUSED
+
+
+def test_a_failure_of_the_streams_closes_the_ports_and_is_what_is_raised() -> None:
+    line = Line()
+    with pytest.raises(CloudError, match="in the middle"), line.carrier(StreamMode.AUTO).ready(HOST):
+        raise CloudError("in the middle")
+    assert line.history == ["open", "probe", "closed"]
