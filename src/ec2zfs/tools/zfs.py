@@ -11,7 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from operator import attrgetter
+from functools import partial
+from operator import attrgetter, itemgetter
 
 from ec2zfs.errors import CommandFailed
 from ec2zfs.hosts.host import Command, Host
@@ -128,18 +129,19 @@ def with_history(datasets: Iterable[Dataset], lines: Iterable[str]) -> tuple[Dat
     """The datasets with the snapshots and bookmarks of lines of `HISTORY_COLUMNS`, oldest first."""
     snapshots: dict[str, list[Snapshot]] = defaultdict(list)
     bookmarks: dict[str, list[Bookmark]] = defaultdict(list)
+    made = partial(tuple.__new__, Snapshot)  # half of what the constructor takes, a hundred thousand times
     for line in lines:
         name, guid, createtxg = line.split("\t")
         dataset, at, short = name.partition("@")
         if at:
-            snapshots[dataset].append(Snapshot(dataset, short, int(guid), int(createtxg)))
+            snapshots[dataset].append(made((dataset, short, int(guid), int(createtxg))))
         else:
             dataset, _, short = name.partition("#")
             bookmarks[dataset].append(Bookmark(dataset, short, int(guid), int(createtxg)))
     return tuple(
         replace(
             dataset,
-            snapshots=tuple(sorted(snapshots.get(dataset.name, ()), key=attrgetter("createtxg"))),
+            snapshots=tuple(sorted(snapshots.get(dataset.name, ()), key=itemgetter(3))),
             bookmarks=tuple(sorted(bookmarks.get(dataset.name, ()), key=attrgetter("createtxg"))),
         )
         for dataset in datasets
