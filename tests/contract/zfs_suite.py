@@ -14,6 +14,7 @@ from collections.abc import Callable
 import pytest
 from tests.contract.zfs_copies_suite import COPIES_CASES
 from tests.contract.zfs_hold_suite import HOLD_CASES
+from tests.contract.zfs_look_suite import LOOK_CASES
 from tests.contract.zfs_property_suite import PROPERTY_CASES
 from tests.contract.zfs_pruning_suite import PRUNING_CASES
 from tests.contract.zfs_repair_suite import REPAIR_CASES
@@ -361,6 +362,7 @@ def a_receiver_that_fills_up_keeps_what_arrived(sides: Sides) -> None:
 
 CASES: tuple[Case, ...] = (
     *HOLD_CASES,
+    *LOOK_CASES,
     *PRUNING_CASES,
     *REPAIR_CASES,
     *PROPERTY_CASES,

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from tests.fakes import zfs_properties
+from tests.fakes import zfs_look, zfs_properties
 from tests.fakes.zfs_changes import CHANGES, local_values
 from tests.fakes.zfs_pool import Pool, Stream, ZfsSays, token_contents
 
@@ -67,6 +67,8 @@ class ZfsHost:
         return CommandFailed(self.name, command.argv, status, stderr.decode())
 
     def _interpreted(self, argv: Sequence[str], stdin: str) -> tuple[int, str, str]:
+        if argv[:2] == ("sh", "-c") and argv[3] == "zfs_look.sh":
+            return zfs_look.script(self.zfs, self._bare, argv[4:])
         if argv[:2] == ("sh", "-c"):
             return self._script(argv[3], argv[4:], stdin)
         if argv[0] == "xargs":

@@ -59,8 +59,7 @@ class Zfs:
 
     def modules_version(self) -> str:
         """The version of the kernel modules, as in `zfs-kmod-2.3.2-2~bpo12+2`; "" when `zfs version` does not tell."""
-        told = (line.partition("zfs-kmod-") for line in self._list("version"))
-        return next((version for before, found, version in told if found and not before), "")
+        return told_version(self._list("version"))
 
     def names(self) -> tuple[str, ...]:
         """The names of all datasets on the host."""
@@ -117,6 +116,12 @@ class Zfs:
 
     def _change(self, *words: str, timeout: float = 300.0) -> None:
         self.host.run(Command.of("zfs", *words, timeout=timeout))
+
+
+def told_version(lines: Iterable[str]) -> str:
+    """The version of the kernel modules in what `zfs version` prints, or ""."""
+    told = (line.partition("zfs-kmod-") for line in lines)
+    return next((version for before, found, version in told if found and not before), "")
 
 
 def parse_datasets(lines: Iterable[str]) -> tuple[Dataset, ...]:
