@@ -77,7 +77,7 @@ def a_list_changes_with_its_snapshots_alone(sides: Sides) -> None:
     sides.grown("one")
     first = settled_down(sides, sides.source, at_site=True)
     (one,) = sides.of_source().snapshots
-    Zfs(sides.site).mark(Mark(one, "ec2zfs_suite_1"))
+    Zfs(sides.site).mark_all([Mark(one, "ec2zfs_suite_1")])
     ZfsHolds(sides.site).hold("cloud", [str(one)])
     ZfsHolds(sides.site).release("cloud", [str(one)], all_of=[str(one)])
     sides.hands.assign("compression=zstd", sides.source)
@@ -119,7 +119,7 @@ def histories_are_listed_of_those_that_are_asked_for(sides: Sides) -> None:
     sides.hands.create(child)
     for snapshot in (f"{sides.source}@one", f"{child}@one", f"{sides.source}@two"):
         sides.hands.snapshot(snapshot, 1)
-    Zfs(sides.site).mark(Mark(sides.of_source().snapshots[0], "ec2zfs_suite_1"))
+    Zfs(sides.site).mark_all([Mark(sides.of_source().snapshots[0], "ec2zfs_suite_1")])
     bare = [each.dataset for each in look(sides.site, [sides.source]).sightings.values()]
     assert histories(sides.site, bare) == Zfs(sides.site).datasets((sides.source,), recursive=True)
     gone = Dataset(f"{sides.source}/gone", 1, encrypted=False)

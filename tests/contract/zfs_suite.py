@@ -97,13 +97,28 @@ def a_cursor_is_moved_and_moving_it_twice_is_moving_it_once(sides: Sides) -> Non
     one, two = sides.grown("one"), sides.grown("two")
     steps = (Mark(one, "ec2zfs_suite_1"), Mark(two, "ec2zfs_suite_2", ("ec2zfs_suite_1",)), Mark(two, "ec2zfs_suite_2"))
     for step in steps:
-        Zfs(sides.site).mark(step)
+        assert Zfs(sides.site).mark_all([step]) == {}
     assert sides.of_source().bookmarks == (Bookmark(sides.source, "ec2zfs_suite_2", two.guid, two.createtxg),)
+
+
+def cursors_are_moved_together_and_one_that_cannot_be_keeps_no_other_from_it(sides: Sides) -> None:
+    one, two = sides.grown("one"), sides.grown("two")
+    gone = two._replace(name="gone")
+    marks = [
+        Mark(gone, "ec2zfs_suite_0"),
+        Mark(one, "ec2zfs_suite_1", ("ec2zfs_suite_none",)),
+        Mark(two, "ec2zfs_suite_2"),
+    ]
+    failed = Zfs(sides.site).mark_all(marks)
+    assert list(failed) == [str(gone)]
+    assert "does not exist" in failed[str(gone)]
+    assert [each.name for each in sides.of_source().bookmarks] == ["ec2zfs_suite_1", "ec2zfs_suite_2"]
+    assert Zfs(sides.site).mark_all([]) == {}
 
 
 def bookmarks_tell_when_their_snapshots_were_taken(sides: Sides) -> None:
     one = sides.grown("one")
-    Zfs(sides.site).mark(Mark(one, "ec2zfs_suite_1"))
+    Zfs(sides.site).mark_all([Mark(one, "ec2zfs_suite_1")])
     sides.hands.destroy(str(one))
     cursor, none = f"{sides.source}#ec2zfs_suite_1", f"{sides.source}#none"
     found = Zfs(sides.site).creations([cursor, none])
@@ -143,7 +158,7 @@ def an_increment_is_what_changed_since_a_snapshot_or_a_bookmark(sides: Sides) ->
     sides.send(Full(sides.replica, one))
     two = sides.grown("two")
     assert sides.send(Incremental(sides.replica, one, two)) < 2 * MIB
-    Zfs(sides.site).mark(Mark(two, "ec2zfs_suite_1"))
+    Zfs(sides.site).mark_all([Mark(two, "ec2zfs_suite_1")])
     sides.hands.destroy(str(two))
     (cursor,) = sides.of_source().bookmarks
     three = sides.grown("three")
@@ -373,6 +388,7 @@ CASES: tuple[Case, ...] = (
     the_version_of_the_kernel_modules_is_told,
     a_tree_is_taken_whole_or_not_at_all,
     a_cursor_is_moved_and_moving_it_twice_is_moving_it_once,
+    cursors_are_moved_together_and_one_that_cannot_be_keeps_no_other_from_it,
     bookmarks_tell_when_their_snapshots_were_taken,
     a_parent_is_made_once,
     a_full_stream_makes_the_same_snapshot,

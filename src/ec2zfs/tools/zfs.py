@@ -19,10 +19,13 @@ from ec2zfs.hosts.host import Command, Host
 from ec2zfs.model.send_flags import SEND
 from ec2zfs.model.snapshot import Bookmark, Dataset, DatasetKind, ResumeToken, Snapshot
 from ec2zfs.plan.replication_steps import Mark
-from ec2zfs.tools.zfs_scripts import zfs_script
+from ec2zfs.tools.zfs_scripts import script_text, side_by_side, zfs_script
 
 LISTING_LIMIT = 900.0
 """Seconds that a listing may take: 17,000 snapshots a second and more are usual (peers, section 5)."""
+
+CHANGES_LIMIT = 3600.0
+"""Seconds for small changes to all datasets of a run, of which there may be thousands."""
 
 DATASET_COLUMNS = "name,type,guid,encryption,written,receive_resume_token,ec2zfs:holds," + SEND
 HISTORY_COLUMNS = "name,guid,createtxg"
@@ -65,15 +68,16 @@ class Zfs:
         """The names of all datasets on the host."""
         return tuple(self._list("list", "-H", "-t", "filesystem,volume", "-o", "name"))
 
-    def guids(self, names: Sequence[str]) -> dict[str, int]:
-        """The GUIDs of those of the named datasets and snapshots that exist."""
-        argv = ("zfs", *_listing("filesystem,volume,snapshot", "name,guid", ()), *names)
-        result = self.host.run(Command(argv, timeout=LISTING_LIMIT, accept=frozenset({0, 1})))
-        rows = (line.split("\t") for line in result.lines())
-        found = {name: int(guid) for name, guid in rows}
-        told = set(_missing(result.stderr.decode(errors="replace")))
-        if result.status != 0 and not {*names} <= {*found, *told}:
-            raise CommandFailed(self.host.name, argv, result.status, result.stderr.decode(errors="replace"))
+    def guids(self, names: Iterable[str]) -> dict[str, int]:
+        """The GUIDs of those of the datasets and snapshots that exist, however many are asked for."""
+        words = _listing("filesystem,volume,snapshot", "name,guid", ())
+        asked = tuple(names)
+        script = zfs_script("zfs_each.sh", *words, stdin=asked, timeout=LISTING_LIMIT)
+        result = self.host.run(replace(script, accept=frozenset({0, 123})))
+        found = {name: int(guid) for name, guid in (line.split("\t") for line in result.lines())}
+        said = result.stderr.decode(errors="replace")
+        if not {*asked} <= {*found, *_missing(said)}:
+            raise CommandFailed(self.host.name, ("zfs", *words), result.status, said)
         return found
 
     def creations(self, bookmarks: Sequence[str]) -> dict[str, datetime]:
@@ -101,11 +105,19 @@ class Zfs:
         """Create a file system that is never mounted and read-only, to stand above copies."""
         self._change("create", "-o", "canmount=off", "-o", "readonly=on", "-o", "ec2zfs:role=parent", name)
 
-    def mark(self, mark: Mark) -> None:
-        """Make the cursor bookmark unless it exists, then destroy the outdated ones, in one execution."""
-        dataset = mark.snapshot.dataset
-        cursors = (f"{dataset}#{name}" for name in (mark.cursor, *mark.outdated))
-        self.host.run(zfs_script("zfs_mark.sh", str(mark.snapshot), *cursors))
+    def mark_all(self, marks: Sequence[Mark]) -> dict[str, str]:
+        """Move many cursors in one execution; what ZFS said, by their snapshots, where one could not be moved."""
+        if not marks:
+            return {}
+        items = (
+            "\n".join(
+                (str(each.snapshot), *(f"{each.snapshot.dataset}#{name}" for name in (each.cursor, *each.outdated)))
+            )
+            for each in marks
+        )
+        text = script_text("zfs_mark.sh")
+        told = self.host.run(side_by_side("zfs_marks.sh", text, items=items, timeout=CHANGES_LIMIT)).lines()
+        return {snapshot: said.strip() for snapshot, _, said in (line.partition("\t") for line in told)}
 
     def drop_partial(self, name: str) -> None:
         """Drop what a broken-off receive left in the dataset; complete snapshots stay (fact 36)."""
