@@ -25,6 +25,7 @@ from ec2zfs.model.snapshot import Bookmark, DatasetKind, ResumeToken
 from ec2zfs.plan.replication_steps import Full, Incremental, Mark, Resume
 from ec2zfs.plan.zfs_gate import parse_version
 from ec2zfs.tools.zfs import Zfs, missing_datasets
+from ec2zfs.tools.zfs_look import look
 from ec2zfs.tools.zfs_streams import sizes
 
 OURS = {"ec2zfs:run": "2026-11-23T02:17:00Z", "ec2zfs:period": "daily"}
@@ -71,7 +72,7 @@ def guids_are_told_of_what_exists(sides: Sides) -> None:
 
 def the_version_of_the_kernel_modules_is_told(sides: Sides) -> None:
     for host in (sides.site, sides.receiver):
-        version = parse_version(Zfs(host).modules_version())
+        version = parse_version(look(host, []).version)
         assert version
         assert version >= (2, 2, 8)
 
@@ -364,7 +365,8 @@ def a_receiver_that_fills_up_keeps_what_arrived(sides: Sides) -> None:
     one = sides.grown("one", 24)
     sides.hands.leave_room(12)
     try:
-        assert Zfs(sides.receiver).available(sides.target.rpartition("/")[0]) <= 12 * MIB
+        above = sides.target.rpartition("/")[0]
+        assert look(sides.receiver, [above]).available[above] <= 12 * MIB
         failure = sides.refused(Full(sides.replica, one))
     finally:
         sides.hands.leave_room(None)

@@ -60,10 +60,6 @@ class Zfs:
             raise
         return found[0] if found else None
 
-    def modules_version(self) -> str:
-        """The version of the kernel modules, as in `zfs-kmod-2.3.2-2~bpo12+2`; "" when `zfs version` does not tell."""
-        return told_version(self._list("version"))
-
     def names(self) -> tuple[str, ...]:
         """The names of all datasets on the host."""
         return tuple(self._list("list", "-H", "-t", "filesystem,volume", "-o", "name"))
@@ -87,10 +83,6 @@ class Zfs:
         script = zfs_script("zfs_each.sh", "list", "-Hp", "-t", "bookmark", "-o", "name,creation", stdin=bookmarks)
         rows = (line.split("\t") for line in self.host.run(replace(script, accept=frozenset({0, 123}))).lines())
         return {name: datetime.fromtimestamp(int(seconds), UTC) for name, seconds in rows}
-
-    def available(self, name: str) -> int:
-        """Bytes that may still be written below the dataset."""
-        return int(self._list("get", "-Hp", "-o", "value", "available", name)[0])
 
     def resume_token(self, name: str) -> str:
         """The text of the token that the dataset holds now, or ""."""
@@ -131,7 +123,7 @@ class Zfs:
 
 
 def told_version(lines: Iterable[str]) -> str:
-    """The version of the kernel modules in what `zfs version` prints, or ""."""
+    """The version of the kernel modules in what `zfs version` prints (`zfs-kmod-2.3.2-2~bpo12+2`), or ""."""
     told = (line.partition("zfs-kmod-") for line in lines)
     return next((version for before, found, version in told if found and not before), "")
 
