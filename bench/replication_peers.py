@@ -2,10 +2,11 @@
 
 Two pools in the site's machine are two hosts to all of them: each tool runs here, in a process of its own, and reaches
 both by ssh in its own way. They take turns on the same copies. Ours is the product's `Replicator` as `ec2zfs backup`
-runs it: observe, plan, run. Exits with 1 when ours is not at most half of the best peer's time with nothing to do, not
-ahead of it with small changes, or under 0.9 of `zfs send | ssh | zfs receive` with the first copy.
+runs it, with as many streams: observe, plan, run. Exits with 1 when ours is not at most half of the best peer's time
+with nothing to do, not ahead of it with small changes, or under 0.9 of `zfs send | ssh | zfs receive` with the first
+copy.
 
-python -m bench.replication_peers [--datasets 1000] [--changed 100] [--mib 1024] [--minutes 30] [TOOL …]
+python -m bench.replication_peers [--datasets 1000] [--snapshots 20] [--changed 100] [--mib 1024] [TOOL …]
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.peers import Peers, peers
@@ -32,10 +33,11 @@ from ec2zfs.lab.image.build import build
 from ec2zfs.lab.image.recipe import recipe
 from ec2zfs.lab.laboratory import down, up
 from ec2zfs.lab.paths import cache_directory
+from ec2zfs.model.replication import MOST_STREAMS
 
-OURS, CACHED, BARE = "ec2zfs", "bzfs --cache-snapshots", "zfs send | ssh | zfs receive"
+OURS, NOTED, CACHED = "ec2zfs", "ec2zfs, once more", "bzfs --cache-snapshots"
+BARE = "zfs send | ssh | zfs receive"
 TOOLS = (OURS, "bzfs", "syncoid", "zfs-autobackup")
-SNAPSHOTS = 20
 CHANGE = """\
 set -eu
 for folder in /mnt/bsite/changed/*/; do echo "$1" >"$folder/note"; done
@@ -71,12 +73,13 @@ class Course:
     peers: Peers
     folder: Path
     limit: float
+    snapshots: int
 
     def command(self, tool: str, tree: str) -> list[str]:
         """How a tool brings `bcloud/bsite/TREE` up to `bsite/TREE`."""
         source, target = f"bsite/{tree}", f"bcloud/bsite/{tree}"
         user = f"{self.access.user}@"
-        if tool == OURS:
+        if tool in (OURS, NOTED):
             return [sys.executable, "-m", "bench.replication_peers", "--ours", str(self.lab), source]
         if tool in ("bzfs", CACHED):
             config = str(self.folder / "bzfs_ssh_config")
@@ -106,15 +109,16 @@ class Course:
         put = ("sh", "-c", "cat >/usr/local/bin/mbuffer && chmod 755 /usr/local/bin/mbuffer")
         self.ends.site.run(Command(put, stdin=self.peers.mbuffer.read_bytes()))
         script = Path(__file__).with_name("peers_pools.sh").read_text()
-        words = (str(datasets), str(SNAPSHOTS), str(changed))
+        words = (str(datasets), str(self.snapshots), str(changed))
         self.ends.site.run(Command(("sh", "-c", script, "peers_pools.sh", *words), timeout=3600.0))
         subprocess.run([*self._ssh, "site", "zfs list -r bsite bcloud >/dev/null"], check=True)  # nobody is first
-        for tree in ("many", "changed"):  # ours marks copies that others made, once
+        for tree in ("many", "changed"):  # ours marks copies that others made, and records properties, once
             subprocess.run(self.command(OURS, tree), check=True, stdout=subprocess.DEVNULL)
 
     def nothing(self, tools: Sequence[str]) -> Iterator[Turn]:
-        """Let each find that there is nothing to do. bzfs has its turn again, with what it remembers of the first."""
-        for tool in (*tools, CACHED) if "bzfs" in tools else tools:
+        """Let each find that there is nothing to do. Two have their turn again, with what they noted the first time."""
+        again = {OURS: NOTED, "bzfs": CACHED}
+        for tool in (*tools, *(again[tool] for tool in tools if tool in again)):
             yield self._timed(tool, self.command(tool, "many"))
 
     def changes(self, tools: Sequence[str]) -> Iterator[Turn]:
@@ -170,7 +174,7 @@ class Course:
 
 
 @contextmanager
-def course(limit: float) -> Iterator[Course]:
+def course(limit: float, snapshots: int) -> Iterator[Course]:
     """A lab of its own, whose site is reached as two hosts."""
     found = peers()
     build(recipe(), cache_directory(), print)
@@ -189,7 +193,7 @@ def course(limit: float) -> Iterator[Course]:
                     )
                 )
                 written.chmod(0o600)
-            yield Course(ends, lab.site, directory, lab.identity, found, folder, limit)
+            yield Course(ends, lab.site, directory, lab.identity, found, folder, limit, snapshots)
     finally:
         down(directory)
 
@@ -218,7 +222,7 @@ def ours(directory: Path, dataset: str) -> None:
     assert lab
     with tempfile.TemporaryDirectory(dir="/var/tmp") as sockets, ExitStack() as stack:
         ends = Ends(*(stack.enter_context(reached(name, lab, Path(sockets))) for name in ("site", "receiver")))
-        replicator = ends.replicator("bcloud")
+        replicator = replace(ends.replicator("bcloud"), streams=MOST_STREAMS)
         report = replicator.run(replicator.plan(replicator.observe([Source(dataset)])))
     report.raise_for_errors()
     print(f"{report.steps} streams")
@@ -231,12 +235,12 @@ def main() -> int:
         ours(Path(asked.ours[0]), asked.ours[1])
         return 0
     tools = asked.tools or TOOLS
-    with course(60.0 * asked.minutes) as run:
+    with course(60.0 * asked.minutes, asked.snapshots) as run:
         run.prepare(asked.datasets, asked.changed)
         print(f"In an emulated machine: {', '.join(run.ends.sh('uname -sr; zfs version').split(chr(10)))}")
         for tool in tools:
             print(f"  {tool}: {shlex.join(run.command(tool, 'TREE'))}")
-        many = f"{asked.datasets} datasets x {SNAPSHOTS} snapshots, nothing to do"
+        many = f"{asked.datasets} datasets x {asked.snapshots} snapshots, nothing to do"
         held = (
             _table(f"{many} (limit 0.5 x the best peer)", run.nothing(tools), 0.5),
             _table(f"{asked.changed} datasets with one small change each (limit 1 x)", run.changes(tools), 1.0),
@@ -255,7 +259,8 @@ def _table(what: str, turns: Iterator[Turn], limit: float) -> bool:
             continue
         took[turn.tool] = turn.seconds
         print(f"  {turn.tool:<30} {turn.seconds:8.1f} s", flush=True)
-    mine = took.pop(OURS, None)
+    first, again = took.pop(OURS, None), took.pop(NOTED, None)
+    mine = again or first
     against = took.get(BARE) or min(took.values(), default=None)
     if mine is None or against is None:
         return False
@@ -266,6 +271,7 @@ def _table(what: str, turns: Iterator[Turn], limit: float) -> bool:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.replication_peers")
     parser.add_argument("--datasets", type=int, default=1000, help="datasets with nothing to do (1000)")
+    parser.add_argument("--snapshots", type=int, default=20, help="snapshots of each of these, up to 28 (20)")
     parser.add_argument("--changed", type=int, default=100, help="datasets with a small change (100)")
     parser.add_argument("--mib", type=int, default=1024, help="size of the first copy in MiB (1024)")
     parser.add_argument("--minutes", type=int, default=30, help="after which a tool is ended (30)")

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import pytest
 from tests.contract.zfs_copies_suite import COPIES_CASES
 from tests.contract.zfs_hold_suite import HOLD_CASES
+from tests.contract.zfs_look_suite import LOOK_CASES
 from tests.contract.zfs_property_suite import PROPERTY_CASES
 from tests.contract.zfs_pruning_suite import PRUNING_CASES
 from tests.contract.zfs_repair_suite import REPAIR_CASES
@@ -24,6 +25,7 @@ from ec2zfs.model.snapshot import Bookmark, DatasetKind, ResumeToken
 from ec2zfs.plan.replication_steps import Full, Incremental, Mark, Resume
 from ec2zfs.plan.zfs_gate import parse_version
 from ec2zfs.tools.zfs import Zfs, missing_datasets
+from ec2zfs.tools.zfs_look import look
 from ec2zfs.tools.zfs_streams import sizes
 
 OURS = {"ec2zfs:run": "2026-11-23T02:17:00Z", "ec2zfs:period": "daily"}
@@ -70,7 +72,7 @@ def guids_are_told_of_what_exists(sides: Sides) -> None:
 
 def the_version_of_the_kernel_modules_is_told(sides: Sides) -> None:
     for host in (sides.site, sides.receiver):
-        version = parse_version(Zfs(host).modules_version())
+        version = parse_version(look(host, []).version)
         assert version
         assert version >= (2, 2, 8)
 
@@ -96,13 +98,28 @@ def a_cursor_is_moved_and_moving_it_twice_is_moving_it_once(sides: Sides) -> Non
     one, two = sides.grown("one"), sides.grown("two")
     steps = (Mark(one, "ec2zfs_suite_1"), Mark(two, "ec2zfs_suite_2", ("ec2zfs_suite_1",)), Mark(two, "ec2zfs_suite_2"))
     for step in steps:
-        Zfs(sides.site).mark(step)
+        assert Zfs(sides.site).mark_all([step]) == {}
     assert sides.of_source().bookmarks == (Bookmark(sides.source, "ec2zfs_suite_2", two.guid, two.createtxg),)
+
+
+def cursors_are_moved_together_and_one_that_cannot_be_keeps_no_other_from_it(sides: Sides) -> None:
+    one, two = sides.grown("one"), sides.grown("two")
+    gone = two._replace(name="gone")
+    marks = [
+        Mark(gone, "ec2zfs_suite_0"),
+        Mark(one, "ec2zfs_suite_1", ("ec2zfs_suite_none",)),
+        Mark(two, "ec2zfs_suite_2"),
+    ]
+    failed = Zfs(sides.site).mark_all(marks)
+    assert list(failed) == [str(gone)]
+    assert "does not exist" in failed[str(gone)]
+    assert [each.name for each in sides.of_source().bookmarks] == ["ec2zfs_suite_1", "ec2zfs_suite_2"]
+    assert Zfs(sides.site).mark_all([]) == {}
 
 
 def bookmarks_tell_when_their_snapshots_were_taken(sides: Sides) -> None:
     one = sides.grown("one")
-    Zfs(sides.site).mark(Mark(one, "ec2zfs_suite_1"))
+    Zfs(sides.site).mark_all([Mark(one, "ec2zfs_suite_1")])
     sides.hands.destroy(str(one))
     cursor, none = f"{sides.source}#ec2zfs_suite_1", f"{sides.source}#none"
     found = Zfs(sides.site).creations([cursor, none])
@@ -142,7 +159,7 @@ def an_increment_is_what_changed_since_a_snapshot_or_a_bookmark(sides: Sides) ->
     sides.send(Full(sides.replica, one))
     two = sides.grown("two")
     assert sides.send(Incremental(sides.replica, one, two)) < 2 * MIB
-    Zfs(sides.site).mark(Mark(two, "ec2zfs_suite_1"))
+    Zfs(sides.site).mark_all([Mark(two, "ec2zfs_suite_1")])
     sides.hands.destroy(str(two))
     (cursor,) = sides.of_source().bookmarks
     three = sides.grown("three")
@@ -348,7 +365,8 @@ def a_receiver_that_fills_up_keeps_what_arrived(sides: Sides) -> None:
     one = sides.grown("one", 24)
     sides.hands.leave_room(12)
     try:
-        assert Zfs(sides.receiver).available(sides.target.rpartition("/")[0]) <= 12 * MIB
+        above = sides.target.rpartition("/")[0]
+        assert look(sides.receiver, [above]).available[above] <= 12 * MIB
         failure = sides.refused(Full(sides.replica, one))
     finally:
         sides.hands.leave_room(None)
@@ -361,6 +379,7 @@ def a_receiver_that_fills_up_keeps_what_arrived(sides: Sides) -> None:
 
 CASES: tuple[Case, ...] = (
     *HOLD_CASES,
+    *LOOK_CASES,
     *PRUNING_CASES,
     *REPAIR_CASES,
     *PROPERTY_CASES,
@@ -371,6 +390,7 @@ CASES: tuple[Case, ...] = (
     the_version_of_the_kernel_modules_is_told,
     a_tree_is_taken_whole_or_not_at_all,
     a_cursor_is_moved_and_moving_it_twice_is_moving_it_once,
+    cursors_are_moved_together_and_one_that_cannot_be_keeps_no_other_from_it,
     bookmarks_tell_when_their_snapshots_were_taken,
     a_parent_is_made_once,
     a_full_stream_makes_the_same_snapshot,

@@ -58,8 +58,9 @@ class Stream:
 class FakeDataset:
     """A file system or volume of the pool; `receiving` while a stream comes in.
 
-    `holds`: by the snapshot's GUID each tag with its time. `origin`: of a clone, the snapshot's GUID. `properties` are
-    those set locally, `received` came in a stream, `temporary` are options of its mount.
+    `holds`: by the snapshot's GUID each tag with its time. `origin`: of a clone, the snapshot's GUID. `changed`: when
+    its list of snapshots did last. `properties` are those set locally, `received` came in a stream, `temporary` are
+    options of its mount.
     """
 
     guid: int
@@ -75,6 +76,7 @@ class FakeDataset:
     receiving: bool = False
     holds: dict[int, dict[str, int]] = field(default_factory=dict)
     origin: int = 0
+    changed: int = 0
 
     @property
     def token(self) -> str:
@@ -98,6 +100,16 @@ class Pool:
     available: int = 1 << 40
     txg: int = 0
     unknown: frozenset[str] = frozenset()
+    changes: int = 0
+
+    @property
+    def now(self) -> int:
+        """The host's clock, in seconds; one goes by with each change of any list of snapshots."""
+        return EPOCH + self.changes
+
+    def _note_change(self, found: FakeDataset) -> None:
+        self.changes += 1
+        found.changed = self.now
 
     def create(
         self, name: str, *, kind: str = "filesystem", encrypted: bool = False, properties: dict[str, str] | None = None
@@ -120,6 +132,7 @@ class Pool:
         """A snapshot in the transaction group that there is now."""
         found.snapshots.append(Snap(name, next(GUIDS), self.txg, size, properties))
         found.written = 0
+        self._note_change(found)
         return found.snapshots[-1]
 
     def take(self, names: Sequence[str], properties: dict[str, str]) -> None:
@@ -176,6 +189,7 @@ class Pool:
         found, gone = self.find(snapshot.partition("@")[0]), self._entry(snapshot)
         place = found.snapshots.index(gone)
         del found.snapshots[place]
+        self._note_change(found)
         if place == len(found.snapshots):
             found.written += gone.size
         else:
@@ -325,6 +339,7 @@ class Pool:
             self.txg += 1
             self.available -= stream.size
             found.snapshots.append(Snap(stream.name.split("@")[1], stream.to_guid, self.txg, stream.size))
+            self._note_change(found)
 
     def _admit(self, target: str, found: FakeDataset, stream: Stream) -> None:
         kind = "resume" if stream.resumed else "incremental" if stream.from_guid else "new filesystem"

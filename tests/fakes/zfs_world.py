@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from tests.fakes import zfs_properties
+from tests.fakes import zfs_look, zfs_properties
 from tests.fakes.zfs_changes import CHANGES, local_values
 from tests.fakes.zfs_pool import Pool, Stream, ZfsSays, token_contents
 
@@ -69,8 +69,12 @@ class ZfsHost:
         return CommandFailed(self.name, command.argv, status, stderr.decode())
 
     def _interpreted(self, argv: Sequence[str], stdin: str) -> tuple[int, str, str]:
+        if argv[:2] == ("sh", "-c") and argv[3] == "zfs_look.sh":
+            return zfs_look.script(self.zfs, self._bare, argv[4:])
         if argv[:2] == ("sh", "-c"):
             return self._script(argv[3], argv[4:], stdin)
+        if argv[0] == "xargs" and "zfs_marks.sh" in argv:
+            return self._marks(stdin.split("\0")[:-1])
         if argv[0] == "xargs":
             return 0, "".join(zfs_properties.setting_script(self._bare, item) for item in stdin.split("\0")[:-1]), ""
         self.hook(f"{self.name}: before {shlex.join(argv)}")
@@ -104,13 +108,23 @@ class ZfsHost:
         if name == "zfs_hold.sh":
             return self._hold_script(words, stdin.splitlines())
         assert name == "zfs_mark.sh", name
-        snapshot, cursor, *outdated = words
+        return self._mark(*words)
+
+    def _mark(self, snapshot: str, cursor: str, *outdated: str) -> tuple[int, str, str]:
         if self._interpreted(("zfs", "list", "-H", "-t", "bookmark", "-o", "name", cursor), "")[0]:
             made = self._interpreted(("zfs", "bookmark", snapshot, cursor), "")
             if made[0]:
                 return made
-        gone = [self._interpreted(("zfs", "destroy", bookmark), "") for bookmark in outdated]
-        return next((answer for answer in gone if answer[0]), (0, "", ""))
+        for bookmark in outdated:
+            self._interpreted(("zfs", "destroy", bookmark), "")
+        return 0, "", ""
+
+    def _marks(self, items: Sequence[str]) -> tuple[int, str, str]:
+        told = ""
+        for snapshot, *rest in (item.split("\n") for item in items):
+            status, _, err = self._mark(snapshot, *rest)
+            told += f"{snapshot}\t{err.replace(chr(10), ' ')}\n" if status else ""
+        return 0, told, ""
 
     def _bare(self, argv: Sequence[str]) -> tuple[int, str, str]:
         return self._interpreted(argv, "")

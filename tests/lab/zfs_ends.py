@@ -21,6 +21,7 @@ from ec2zfs.model.snapshot import Dataset
 from ec2zfs.model.source import Source
 from ec2zfs.plan.selection import Selection
 from ec2zfs.runs.snapshots import keeps_of
+from ec2zfs.tools.zfs import Zfs
 from ec2zfs.transport.ssh import SshTransport
 from ec2zfs.transport.transport import unwatched
 
@@ -117,8 +118,9 @@ class Ends:
         return replicator.run(replicator.plan(replicator.observe([Source(dataset)])))
 
     def copy(self, dataset: str) -> Dataset:
-        found = {each.name: each for each in self.replicator().observe([]).targets}
-        return found[f"rcloud/{dataset}"]
+        found = Zfs(self.receiver).dataset(f"rcloud/{dataset}")
+        assert found
+        return found
 
     def snapshots(self, dataset: str) -> list[str]:
         return [snapshot.name for snapshot in self.copy(dataset).snapshots]

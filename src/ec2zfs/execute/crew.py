@@ -20,6 +20,19 @@ Ended = Callable[[BaseException | None], object]
 """Hears how a piece of work ended: None, or what it raised (`Halted` when it was ended)."""
 
 
+def side_by_side(first: Callable[[], T], second: Callable[[], T]) -> tuple[T, T]:
+    """Both at the same time, the second by a thread; what either raises ends the other."""
+    found, ended = list[T](), list[BaseException | None]()
+    with Crew(1) as crew:
+        crew.work(lambda: found.append(second()), ended.append)
+        mine = first()
+        while not ended:
+            crew.listen()
+        if ended[0]:
+            raise ended[0]
+    return mine, found[0]
+
+
 class Crew:
     """`with Crew(4) as crew:` the caller, to whom all methods are, leads up to 4 threads."""
 

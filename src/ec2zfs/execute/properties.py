@@ -6,9 +6,11 @@ What is not done, since a run was killed or ZFS refused, is seen as a difference
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ec2zfs.errors import CommandFailed, HostError
+from ec2zfs.execute.crew import side_by_side
 from ec2zfs.execute.progress import Progress
 from ec2zfs.execute.replication_report import DatasetReport
 from ec2zfs.hosts.host import Host
@@ -31,9 +33,18 @@ def seen_properties(
     site: Host, sources: Sequence[Dataset], receiver: Host | None = None, copies: Sequence[Dataset] = ()
 ) -> SeenProperties:
     """What is set on both sides, in one execution each; without a receiver, at the site alone."""
-    ours = zfs_properties.settings(site, (each.name for each in sources))
-    theirs = zfs_properties.settings(receiver, (each.name for each in copies)) if receiver else {}
+    ours, theirs = side_by_side(
+        lambda: zfs_properties.settings(site, (each.name for each in sources)),
+        lambda: zfs_properties.settings(receiver, (each.name for each in copies)) if receiver else {},
+    )
     return SeenProperties(ours, theirs)
+
+
+def write_notes(receiver: Host, plan: ReplicationPlan) -> None:
+    """Write down on the copies that the next run need not look into them, in one execution or none. Not being able to
+    costs the next run a listing, so nothing is told."""
+    with suppress(CommandFailed, HostError):
+        zfs_properties.keep(receiver, plan.notes)
 
 
 def keep_properties(

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from ec2zfs.errors import CommandFailed, ReplicationConflict
+from ec2zfs.errors import CommandFailed, Ec2zfsError, NoSpace, ReplicationConflict
+from ec2zfs.execute.closing import check, mark
 from ec2zfs.execute.crew import Crew
 from ec2zfs.execute.holds import HoldKeeper
 from ec2zfs.execute.line_watch import LineWatch
@@ -35,6 +36,7 @@ class ReplicaRuns:
     _running: dict[Replica, DatasetPlan] = field(default_factory=dict)
     _unfinished: set[str] = field(default_factory=set)
     _reports: dict[Replica, DatasetReport] = field(default_factory=dict)
+    _ended: dict[Replica, tuple[DatasetPlan, ReplicaRun, Ec2zfsError | None]] = field(default_factory=dict)
     _cause: BaseException | None = None
 
     def run(self, plan: ReplicationPlan) -> tuple[DatasetReport, ...]:
@@ -46,7 +48,10 @@ class ReplicaRuns:
             if self._running:
                 self.crew.listen()
             if self._cause:
+                if isinstance(self._cause, NoSpace):
+                    self._close()
                 raise self._cause
+        self._close()
         return tuple(self._reports[dataset.replica] for dataset in plan.datasets)
 
     def _next(self) -> DatasetPlan | None:
@@ -83,8 +88,17 @@ class ReplicaRuns:
         del self._running[replica]
         self.keeper.leave(run.plan, run.renamed)
         if failure is None or isinstance(failure, CommandFailed | ReplicationConflict):
-            self._reports[replica] = DatasetReport(replica, tuple(run.sent), planned.note, tuple(run.warnings), failure)
+            self._ended[replica] = planned, run, failure
             if failure and begins(planned):
                 self._unfinished.add(replica.target)
         else:
             self._cause = failure
+
+    def _close(self) -> None:
+        """Check what arrived and move the cursors, of all datasets together; then report on each."""
+        wrong = check(self.ends.receiver, (run for _, run, _ in self._ended.values()))
+        mark(self.ends.site, (run for replica, (_, run, _) in self._ended.items() if replica not in wrong))
+        for replica, (planned, run, failure) in self._ended.items():
+            self.keeper.leave(run.plan, None)
+            failure = failure or wrong.get(replica)
+            self._reports[replica] = DatasetReport(replica, tuple(run.sent), planned.note, tuple(run.warnings), failure)

@@ -11,27 +11,26 @@ from dataclasses import dataclass, replace
 
 from ec2zfs.execute.carrier import Carriage, Carrier, Fixed
 from ec2zfs.execute.copies import ready_copies
-from ec2zfs.execute.crew import Crew
+from ec2zfs.execute.crew import Crew, side_by_side
 from ec2zfs.execute.holds import HoldKeeper
 from ec2zfs.execute.line_watch import LineWatch
 from ec2zfs.execute.progress import Progress, Silent
-from ec2zfs.execute.properties import keep_properties, seen_properties
+from ec2zfs.execute.properties import keep_properties, seen_properties, write_notes
 from ec2zfs.execute.replica_run import Ends
 from ec2zfs.execute.replica_runs import ReplicaRuns
 from ec2zfs.execute.replication_report import ReplicationReport
-from ec2zfs.execute.replication_state import source_datasets, target_datasets
+from ec2zfs.execute.replication_state import listed, pool_look, source_datasets, source_look, with_token
 from ec2zfs.hosts import halting
 from ec2zfs.hosts.host import Host
-from ec2zfs.model.replication import ReplicationState
+from ec2zfs.model.replication import ReplicationState, target_name
 from ec2zfs.model.source import Source
 from ec2zfs.plan.cursors import expected_state
 from ec2zfs.plan.properties import with_properties
 from ec2zfs.plan.replication import ReplicationPlan, plan_replication, require_space
 from ec2zfs.plan.replication_steps import Transfer
 from ec2zfs.plan.selection import Selection
+from ec2zfs.plan.settled import notes, settled
 from ec2zfs.plan.zfs_gate import require_receiver, require_source
-from ec2zfs.tools.zfs import Zfs
-from ec2zfs.tools.zfs_identity import identities
 from ec2zfs.tools.zfs_streams import sizes
 from ec2zfs.transport.ssh import SshTransport
 
@@ -55,27 +54,48 @@ class Replicator:
     pause: Callable[[float], None] = halting.pause
     streams: int = 1
 
-    def observe(self, sources: Sequence[Source]) -> ReplicationState:
-        """Both sides as they are; the pool must be imported on the receiver.
+    def observe(self, sources: Sequence[Source], *, thorough: bool = False) -> ReplicationState:
+        """Both sides as they are; the pool must be imported on the receiver. `thorough`: whatever a run noted before.
 
         Raises `Refused` when the ZFS of one of them is so old that it would damage what is sent.
         """
-        require_source(self.site.name, Zfs(self.site).modules_version())
-        require_receiver(self.receiver.name, Zfs(self.receiver).modules_version())
-        ours, theirs = source_datasets(self.site, sources), target_datasets(self.site, self.receiver, self.pool)
+        ours, theirs = side_by_side(
+            lambda: source_look(self.site, sources), lambda: pool_look(self.receiver, self.pool)
+        )
+        require_source(self.site.name, ours.version)
+        require_receiver(self.receiver.name, theirs.version)
+        keeps, now = self.selection.rules(ours.sightings), self.selection.now()
+        pairs = {} if thorough else settled(self.pool, ours, theirs, keeps, now)
+        known = {source.name: source for source, _ in pairs.values()}
+        copies = {copy.name: copy for _, copy in pairs.values()}
+        open_copies = {target_name(self.pool, name) for name in keeps} if pairs else theirs.sightings.keys()
+        sources_seen, found = side_by_side(
+            lambda: listed(self.site, ours, known, keeps),
+            lambda: listed(self.receiver, theirs, copies, open_copies),
+        )
+        targets = tuple(with_token(self.site, target) for target in found)
         return ReplicationState(
             self.pool,
-            ours,
-            theirs,
-            Zfs(self.receiver).available(self.pool),
-            identities(self.receiver, self.pool),
-            seen_properties(self.site, ours, self.receiver, theirs),
+            sources_seen,
+            targets,
+            theirs.available[self.pool],
+            {name: each.identity for name, each in theirs.sightings.items() if each.identity},
+            seen_properties(
+                self.site,
+                [each for each in sources_seen if each.name in keeps and each.name not in known],
+                self.receiver,
+                [each for each in targets if each.name in open_copies and each.name not in copies],
+            ),
             covered=tuple(sources),
+            looks=(ours, theirs),
+            settled=frozenset(pairs),
         )
 
     def plan(self, state: ReplicationState) -> ReplicationPlan:
         """What is to be done, with the size of each stream."""
-        return _sized(self.site, with_properties(state, plan_replication(self.selection.among(state))))
+        plan = with_properties(state, plan_replication(self.selection.among(state)))
+        keeps = self.selection.rules(each.name for each in state.sources)
+        return _sized(self.site, replace(plan, notes=notes(state, plan, keeps, self.selection.now())))
 
     def run(self, plan: ReplicationPlan) -> ReplicationReport:
         """Carry the plan out and report on every dataset; the report's `raise_for_errors()` raises what was left out.
@@ -102,6 +122,7 @@ class Replicator:
             lines = LineWatch(bar.measure)
             reports = ReplicaRuns(crew, ends, keeper, bar.advance, lines).run(plan)
         kept = keep_properties(self.receiver, plan, reports, self.progress)
+        write_notes(self.receiver, plan)
         notices = (*notices, *keeper.warnings, *kept.warnings)
         return ReplicationReport(reports, notices, kept.changes, plan.orphans, carriage.words, lines.summary)
 

@@ -6,14 +6,16 @@ The number of executions does not grow with the number of datasets or snapshots.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ec2zfs.errors import CommandFailed, ConfigurationError, Refused
 from ec2zfs.hosts.host import Host
+from ec2zfs.model.sighting import Look
 from ec2zfs.model.snapshot import Dataset
 from ec2zfs.model.source import Source
 from ec2zfs.tools.zfs import Zfs, missing_datasets
+from ec2zfs.tools.zfs_look import histories, look
 from ec2zfs.tools.zfs_streams import decoded
 
 
@@ -41,6 +43,36 @@ def target_datasets(site: Host, receiver: Host, pool: str) -> tuple[Dataset, ...
             raise Refused(f"The pool {pool} is not imported on {receiver.name}.", hint="Unlock it first.") from error
         raise
     return tuple(with_token(site, target) for target in targets)
+
+
+def source_look(site: Host, sources: Sequence[Source]) -> Look:
+    """All datasets of the sources without their histories; `ConfigurationError` when one does not exist."""
+    try:
+        tree = look(site, [source.dataset for source in sources if source.recursive])
+        alone = [source.dataset for source in sources if not source.recursive]
+        return tree | look(site, alone, recursive=False) if alone else tree
+    except CommandFailed as error:
+        missing = missing_datasets(error)
+        if missing:
+            raise missing_sources(site, missing) from error
+        raise
+
+
+def pool_look(receiver: Host, pool: str) -> Look:
+    """All datasets of the cloud pool without their histories; `Refused` without the pool."""
+    try:
+        return look(receiver, (pool,))
+    except CommandFailed as error:
+        if missing_datasets(error):
+            raise Refused(f"The pool {pool} is not imported on {receiver.name}.", hint="Unlock it first.") from error
+        raise
+
+
+def listed(host: Host, seen: Look, known: Mapping[str, Dataset], among: Collection[str]) -> tuple[Dataset, ...]:
+    """The datasets of a look: those `known` as they are, and those `among` which are listed with their histories."""
+    rest = [each.dataset for name, each in seen.sightings.items() if name in among and name not in known]
+    found = {**known, **{each.name: each for each in histories(host, rest)}}
+    return tuple(found.get(name, each.dataset) for name, each in seen.sightings.items())
 
 
 def with_token(site: Host, target: Dataset) -> Dataset:

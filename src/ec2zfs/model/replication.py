@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ec2zfs.model.properties import SeenProperties
 from ec2zfs.model.send_flags import SendFlags
+from ec2zfs.model.sighting import Look
 from ec2zfs.model.snapshot import Dataset, DatasetKind
 from ec2zfs.model.source import Source
 
@@ -48,7 +49,8 @@ class ReplicationState:
     `targets` are all datasets of the pool. `available` is the room in the pool in bytes, None while nobody can see it.
     `identities` are the GUIDs of sources that copies bear, by the names of the copies; `properties` what is set on
     both, None where nobody looked. `excluded` are datasets of the sources that a policy leaves out, `covered` is what
-    is to be safe.
+    is to be safe. `looks` are what was seen of both sides before their histories; `settled` are the sources whose
+    history is known by their newest snapshot alone, since nothing has changed there or on the copy.
     """
 
     pool: str
@@ -59,6 +61,8 @@ class ReplicationState:
     properties: SeenProperties | None = None
     excluded: tuple[Dataset, ...] = ()
     covered: tuple[Source, ...] = ()
+    looks: tuple[Look, Look] | None = None
+    settled: frozenset[str] = frozenset()
 
 
 def target_name(pool: str, source: str) -> str:

@@ -28,6 +28,8 @@ def with_properties(state: ReplicationState, plan: ReplicationPlan) -> Replicati
         return plan
     changes, passed, unread = list[KeepProperties](), list[str](), list[str]()
     for replica, begun, ours, theirs in _pairs(state.properties, plan):
+        if replica.source in state.settled:
+            continue
         if ours is None or theirs is None:
             unread.append(replica.source if ours is None else replica.target)
             continue

@@ -44,6 +44,9 @@ from ec2zfs.plan.replication_steps import (
 )
 from ec2zfs.plan.resume_tokens import token_fault
 
+IDLE = "its newest snapshot is there already"
+"""Why nothing is done for a copy that has all it is to have."""
+
 SLACK_BYTES = 16 * 1024**2
 SLACK_PART = 20
 """Room that is asked for on top of an estimate, which leaves out some metadata (fact 45): 1/20 of it and 16 MiB."""
@@ -95,7 +98,8 @@ class ReplicationPlan:
     """What is to be done for all datasets, parents first, and the room in the pool in bytes (None if not known).
 
     Before any dataset `marks` are put on, then `partings` done in their order. `properties` are given to the copies
-    once they stand; `passed_over` says which cannot be, a sentence each. `orphans` are copies without a source.
+    once they stand; `passed_over` says which cannot be, a sentence each. `orphans` are copies without a source, `notes`
+    tell the next run which copies it need not look into.
     """
 
     pool: str
@@ -107,6 +111,7 @@ class ReplicationPlan:
     marks: tuple[Identify, ...] = ()
     partings: tuple[RenameCopy, ...] = ()
     orphans: tuple[Orphan, ...] = ()
+    notes: tuple[KeepProperties, ...] = ()
 
     @property
     def transfers(self) -> tuple[Transfer, ...]:
@@ -180,7 +185,7 @@ def plan_dataset(
     opening = _opening(replica, base, pending, source, target)
     sending = _sending(replica, base, pending, opening)
     steps = _marked((*opening, *sending), base, cursors(source, replica.pool), replica.pool)
-    note = "" if steps else "its newest snapshot is there already"
+    note = "" if steps else IDLE
     steps = (*parents, *steps) if sending else steps
     return DatasetPlan(replica, steps, note=note, unsent_bytes=source.written, common=common)
 

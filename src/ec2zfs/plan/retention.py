@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ec2zfs.model.policy import Keep
 from ec2zfs.model.snapshot import Snapshot
-from ec2zfs.model.snapshot_name import period_of, snapshot_parts, sortable
+from ec2zfs.model.snapshot_name import periods_of, snapshot_parts, sortable
 
 
 class Verdict(NamedTuple):
@@ -47,12 +47,12 @@ def given_up(
     snapshots: Sequence[Snapshot], keeps: Mapping[str, Keep], shields: Mapping[int, str], now: datetime
 ) -> list[Verdict]:
     """Only the verdicts of `judge` on what goes; no time is spent on words for the many that are kept."""
-    rules, found = _Rules.of(keeps, shields, now), []
-    for snapshot, period, rank in _ranked(snapshots):
-        keep = keeps.get(period)
-        if keep and (rank > keep.count or keep.age):
-            verdict = rules.verdict(snapshot, period, rank)
-            if not verdict.kept:
+    rules, found, ranks = _Rules.of(keeps, shields, now), [], dict.fromkeys(keeps, 0)
+    ranked = {period: 0 if keep.age else keep.count for period, keep in keeps.items()}
+    for snapshot, period in zip(reversed(snapshots), _periods(snapshots), strict=True):
+        if period in ranked:
+            rank = ranks[period] = ranks[period] + 1
+            if rank > ranked[period] and not (verdict := rules.verdict(snapshot, period, rank)).kept:
                 found.append(verdict)
     found.reverse()
     return found
@@ -61,10 +61,14 @@ def given_up(
 def _ranked(snapshots: Sequence[Snapshot]) -> Iterator[tuple[Snapshot, str, int]]:
     """Newest first: each with its period, "" for one that is not ours, and its place in that, counted from 1."""
     ranks: dict[str, int] = defaultdict(int)
-    for snapshot in reversed(snapshots):
-        period = period_of(snapshot.name) or ""
+    for snapshot, period in zip(reversed(snapshots), _periods(snapshots), strict=True):
         ranks[period] += 1
         yield snapshot, period, ranks[period]
+
+
+def _periods(snapshots: Sequence[Snapshot]) -> list[str]:
+    """The period of each, newest first."""
+    return periods_of([snapshot.name for snapshot in reversed(snapshots)])
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ What is left out is no loss: an increment spans it. The base and all before it s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -28,6 +28,10 @@ class Selection:
         """The source with only those of its newer snapshots that the copy would keep."""
         keeps = self.keeps(source.name)
         return source if keeps is None else selected(source, target, keeps, self.now())
+
+    def rules(self, names: Iterable[str]) -> dict[str, Keeps]:
+        """What the copies keep of each of these that is copied."""
+        return {name: keeps for name in names if (keeps := self.keeps(name)) is not None}
 
     def among(self, state: ReplicationState) -> ReplicationState:
         """Both sides, the sources without what is excluded and what would not be kept."""

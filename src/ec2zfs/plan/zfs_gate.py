@@ -34,7 +34,7 @@ def late_enough(version: Version | None, least: tuple[Version, ...]) -> bool:
 
 
 def require_source(host: str, version: str) -> None:
-    """Refuse to send by modules that may send something else than there is; `version` as `modules_version` tells it."""
+    """Refuse to send by modules that may send something else than there is; `version` as `zfs version` tells it."""
     if not late_enough(parse_version(version), LEAST_SOURCE):
         raise Refused(
             f"{host} has the ZFS kernel modules {_told(version)}; streams of those before 2.0.0 can hold zeroes "

@@ -74,7 +74,7 @@ def reconcile(
 
 def _found(parts: ReconciliationParts, wish: Wish, reconciler: Reconciler, journal: Journal) -> Finding:
     replicator = parts.replicator(reconciler.receiver)
-    state = replicator.observe(parts.sources)
+    state = replicator.observe(parts.sources, thorough=True)
     plan = dataset_plan(plan_replication(replicator.selection.among(state)), wish.dataset)
     if plan.conflict is None:
         return Finding(plan.replica)

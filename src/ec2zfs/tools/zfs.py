@@ -11,17 +11,21 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from operator import attrgetter
+from functools import partial
+from operator import attrgetter, itemgetter
 
 from ec2zfs.errors import CommandFailed
 from ec2zfs.hosts.host import Command, Host
 from ec2zfs.model.send_flags import SEND
 from ec2zfs.model.snapshot import Bookmark, Dataset, DatasetKind, ResumeToken, Snapshot
 from ec2zfs.plan.replication_steps import Mark
-from ec2zfs.tools.zfs_scripts import zfs_script
+from ec2zfs.tools.zfs_scripts import script_text, side_by_side, zfs_script
 
 LISTING_LIMIT = 900.0
 """Seconds that a listing may take: 17,000 snapshots a second and more are usual (peers, section 5)."""
+
+CHANGES_LIMIT = 3600.0
+"""Seconds for small changes to all datasets of a run, of which there may be thousands."""
 
 DATASET_COLUMNS = "name,type,guid,encryption,written,receive_resume_token,ec2zfs:holds," + SEND
 HISTORY_COLUMNS = "name,guid,createtxg"
@@ -56,24 +60,20 @@ class Zfs:
             raise
         return found[0] if found else None
 
-    def modules_version(self) -> str:
-        """The version of the kernel modules, as in `zfs-kmod-2.3.2-2~bpo12+2`; "" when `zfs version` does not tell."""
-        told = (line.partition("zfs-kmod-") for line in self._list("version"))
-        return next((version for before, found, version in told if found and not before), "")
-
     def names(self) -> tuple[str, ...]:
         """The names of all datasets on the host."""
         return tuple(self._list("list", "-H", "-t", "filesystem,volume", "-o", "name"))
 
-    def guids(self, names: Sequence[str]) -> dict[str, int]:
-        """The GUIDs of those of the named datasets and snapshots that exist."""
-        argv = ("zfs", *_listing("filesystem,volume,snapshot", "name,guid", ()), *names)
-        result = self.host.run(Command(argv, timeout=LISTING_LIMIT, accept=frozenset({0, 1})))
-        rows = (line.split("\t") for line in result.lines())
-        found = {name: int(guid) for name, guid in rows}
-        told = set(_missing(result.stderr.decode(errors="replace")))
-        if result.status != 0 and not {*names} <= {*found, *told}:
-            raise CommandFailed(self.host.name, argv, result.status, result.stderr.decode(errors="replace"))
+    def guids(self, names: Iterable[str]) -> dict[str, int]:
+        """The GUIDs of those of the datasets and snapshots that exist, however many are asked for."""
+        words = _listing("filesystem,volume,snapshot", "name,guid", ())
+        asked = tuple(names)
+        script = zfs_script("zfs_each.sh", *words, stdin=asked, timeout=LISTING_LIMIT)
+        result = self.host.run(replace(script, accept=frozenset({0, 123})))
+        found = {name: int(guid) for name, guid in (line.split("\t") for line in result.lines())}
+        said = result.stderr.decode(errors="replace")
+        if not {*asked} <= {*found, *_missing(said)}:
+            raise CommandFailed(self.host.name, ("zfs", *words), result.status, said)
         return found
 
     def creations(self, bookmarks: Sequence[str]) -> dict[str, datetime]:
@@ -83,10 +83,6 @@ class Zfs:
         script = zfs_script("zfs_each.sh", "list", "-Hp", "-t", "bookmark", "-o", "name,creation", stdin=bookmarks)
         rows = (line.split("\t") for line in self.host.run(replace(script, accept=frozenset({0, 123}))).lines())
         return {name: datetime.fromtimestamp(int(seconds), UTC) for name, seconds in rows}
-
-    def available(self, name: str) -> int:
-        """Bytes that may still be written below the dataset."""
-        return int(self._list("get", "-Hp", "-o", "value", "available", name)[0])
 
     def resume_token(self, name: str) -> str:
         """The text of the token that the dataset holds now, or ""."""
@@ -101,11 +97,19 @@ class Zfs:
         """Create a file system that is never mounted and read-only, to stand above copies."""
         self._change("create", "-o", "canmount=off", "-o", "readonly=on", "-o", "ec2zfs:role=parent", name)
 
-    def mark(self, mark: Mark) -> None:
-        """Make the cursor bookmark unless it exists, then destroy the outdated ones, in one execution."""
-        dataset = mark.snapshot.dataset
-        cursors = (f"{dataset}#{name}" for name in (mark.cursor, *mark.outdated))
-        self.host.run(zfs_script("zfs_mark.sh", str(mark.snapshot), *cursors))
+    def mark_all(self, marks: Sequence[Mark]) -> dict[str, str]:
+        """Move many cursors in one execution; what ZFS said, by their snapshots, where one could not be moved."""
+        if not marks:
+            return {}
+        items = (
+            "\n".join(
+                (str(each.snapshot), *(f"{each.snapshot.dataset}#{name}" for name in (each.cursor, *each.outdated)))
+            )
+            for each in marks
+        )
+        text = script_text("zfs_mark.sh")
+        told = self.host.run(side_by_side("zfs_marks.sh", text, items=items, timeout=CHANGES_LIMIT)).lines()
+        return {snapshot: said.strip() for snapshot, _, said in (line.partition("\t") for line in told)}
 
     def drop_partial(self, name: str) -> None:
         """Drop what a broken-off receive left in the dataset; complete snapshots stay (fact 36)."""
@@ -118,6 +122,12 @@ class Zfs:
         self.host.run(Command.of("zfs", *words, timeout=timeout))
 
 
+def told_version(lines: Iterable[str]) -> str:
+    """The version of the kernel modules in what `zfs version` prints (`zfs-kmod-2.3.2-2~bpo12+2`), or ""."""
+    told = (line.partition("zfs-kmod-") for line in lines)
+    return next((version for before, found, version in told if found and not before), "")
+
+
 def parse_datasets(lines: Iterable[str]) -> tuple[Dataset, ...]:
     """Datasets without their history, from lines of `DATASET_COLUMNS`; a token stays undecoded."""
     columns = DATASET_COLUMNS.split(",")
@@ -128,18 +138,19 @@ def with_history(datasets: Iterable[Dataset], lines: Iterable[str]) -> tuple[Dat
     """The datasets with the snapshots and bookmarks of lines of `HISTORY_COLUMNS`, oldest first."""
     snapshots: dict[str, list[Snapshot]] = defaultdict(list)
     bookmarks: dict[str, list[Bookmark]] = defaultdict(list)
+    made = partial(tuple.__new__, Snapshot)  # half of what the constructor takes, a hundred thousand times
     for line in lines:
         name, guid, createtxg = line.split("\t")
         dataset, at, short = name.partition("@")
         if at:
-            snapshots[dataset].append(Snapshot(dataset, short, int(guid), int(createtxg)))
+            snapshots[dataset].append(made((dataset, short, int(guid), int(createtxg))))
         else:
             dataset, _, short = name.partition("#")
             bookmarks[dataset].append(Bookmark(dataset, short, int(guid), int(createtxg)))
     return tuple(
         replace(
             dataset,
-            snapshots=tuple(sorted(snapshots.get(dataset.name, ()), key=attrgetter("createtxg"))),
+            snapshots=tuple(sorted(snapshots.get(dataset.name, ()), key=itemgetter(3))),
             bookmarks=tuple(sorted(bookmarks.get(dataset.name, ()), key=attrgetter("createtxg"))),
         )
         for dataset in datasets

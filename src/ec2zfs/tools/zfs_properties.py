@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from itertools import pairwise
 
 from ec2zfs.hosts.host import Host
 from ec2zfs.model.properties import Setting, Settings
 from ec2zfs.plan.replication_steps import KeepProperties
 from ec2zfs.tools.zfs import LISTING_LIMIT
-from ec2zfs.tools.zfs_scripts import zfs_script
-
-SIDE_BY_SIDE = ("xargs", "-0", "-r", "-n", "1", "-P", "8")
-"""Each change waits for its transaction group, and so several wait for the same one."""
+from ec2zfs.tools.zfs_scripts import side_by_side, zfs_script
 
 AT_ONCE = 8
 """Changes in one command: each has up to 8,447 bytes, and xargs passes on 128 KiB at most."""
@@ -66,10 +63,8 @@ def keep(host: Host, changes: Sequence[KeepProperties]) -> list[Refusal]:
     """Make the changes, for all copies in one execution; what ZFS refuses harms nothing and is told."""
     if not changes:
         return []
-    items = "".join(f"{item}\0" for change in changes for item in _items(change))
-    script = zfs_script("zfs_set.sh", timeout=LIMIT)
-    stdin = items.encode("utf-8", "surrogateescape")
-    told = host.run(replace(script, argv=(*SIDE_BY_SIDE, *script.argv), stdin=stdin)).text
+    items = (item for change in changes for item in _items(change))
+    told = host.run(side_by_side("zfs_set.sh", items=items, timeout=LIMIT)).text
     lines = told.removesuffix("\n").split("\n") if told else []
     return sorted((Refusal(*line.split("\t", 2)) for line in lines), key=lambda each: (each.dataset, each.name))
 

@@ -17,9 +17,20 @@ def zfs_script(name: str, *arguments: str, stdin: Iterable[str] = (), timeout: f
     `stdin` are the lines that it reads, `timeout` is in seconds.
     """
     lines = "".join(f"{line}\n" for line in stdin).encode("utf-8", "surrogateescape")
-    return Command(("sh", "-c", _text(name), name, *arguments), lines or None, timeout)
+    return Command(("sh", "-c", script_text(name), name, *arguments), lines or None, timeout)
+
+
+SIDE_BY_SIDE = ("xargs", "-0", "-r", "-n", "1", "-P", "8")
+"""Each change waits for its transaction group, and so several wait for the same one."""
+
+
+def side_by_side(name: str, *arguments: str, items: Iterable[str], timeout: float) -> Command:
+    """The command that runs a script for each item, eight at a time, with the arguments and the item as its words."""
+    stdin = "".join(f"{item}\0" for item in items).encode("utf-8", "surrogateescape")
+    return Command((*SIDE_BY_SIDE, "sh", "-c", script_text(name), name, *arguments), stdin, timeout)
 
 
 @cache
-def _text(name: str) -> str:
+def script_text(name: str) -> str:
+    """The text of a script of this folder."""
     return (files("ec2zfs.tools") / name).read_text("utf-8")

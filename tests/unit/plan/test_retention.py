@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ec2zfs.model.period import STANDARD, Period
 from ec2zfs.model.policy import Keep, PolicyRule, Schedule, Tier
 from ec2zfs.model.snapshot import Dataset, Snapshot
-from ec2zfs.model.snapshot_name import period_of, snapshot_name, snapshot_parts
+from ec2zfs.model.snapshot_name import periods_of, snapshot_name, snapshot_parts
 from ec2zfs.plan.calendar import due_on
 from ec2zfs.plan.due import plan_snapshots
 from ec2zfs.plan.retention import given_up, judge
@@ -108,14 +108,25 @@ def test_whatever_the_history_and_the_rules(history: list[Snapshot], keeps: dict
     assert given_up(history, keeps, shields, NOW) == [verdict for verdict in verdicts if not verdict.kept]
     assert all(verdict.kept for verdict in judge(left, keeps, shields, NOW)), "pruning twice is pruning once"
     assert not held & {each.guid for each in gone}
-    assert all(period_of(each.name) in keeps for each in gone), "what has no rule, or was made by hand, stays"
+    assert all(periods_of([each.name])[0] in keeps for each in gone), "what has no rule, or was made by hand, stays"
     for period, keep in keeps.items():
-        ours = [each for each in history if period_of(each.name) == period]
-        by_rule = [each for each in left if period_of(each.name) == period and each.guid not in held]
+        ours = [each for each in history if periods_of([each.name]) == [period]]
+        by_rule = [each for each in left if periods_of([each.name]) == [period] and each.guid not in held]
         assert len(by_rule) <= max(1, keep.count)
         assert not ours or ours[-1] in left, "the newest stays"
         young = [each for each in ours if keep.age is None or _age(each) <= keep.age]
         assert set(young[max(0, len(young) - keep.count) :]) <= set(left), "no fewer than the number says"
+
+
+@given(
+    st.lists(
+        st.from_regex(
+            r"(ec2zfs_2026-11-2[0-9]T0[0-9]:17:00Z_[a-z][a-z0-9-]{0,5}|[a-zA-Z0-9 _:.-]{1,9})", fullmatch=True
+        )
+    )
+)
+def test_the_periods_of_many_names_are_those_of_each(names: list[str]) -> None:
+    assert periods_of(names) == [parts.period if (parts := snapshot_parts(name)) else "" for name in names]
 
 
 def _age(each: Snapshot) -> timedelta:
@@ -142,7 +153,7 @@ def test_a_year_by_the_clock_gives_exactly_the_expected_snapshots() -> None:
         now = begin + timedelta(hours=hour)
         held = _run(held, schedule, now, hour)
     expected = {name: _last_dues(period, keeps[name].count, now) for name, period in _STANDARD.items()}
-    found = {name: [_when(each) for each in held.snapshots if period_of(each.name) == name] for name in keeps}
+    found = {name: [_when(each) for each in held.snapshots if periods_of([each.name]) == [name]] for name in keeps}
     assert found == expected
 
 

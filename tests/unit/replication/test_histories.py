@@ -82,7 +82,7 @@ def ends_right(watched: Watched, dataset: DatasetReport, before: dict[int, list[
     source = watched.world.site.zfs.find(dataset.replica.source)
     copy = watched.world.receiver.zfs.datasets.get(dataset.replica.target)
     if not source.snapshots or copy is None:
-        assert "no snapshot yet" in dataset.note or "waits for the first copy" in dataset.note
+        assert copy or "no snapshot yet" in dataset.note or "waits for the first copy" in dataset.note
         return
     had = before.get(copy.guid, [])
     assert [snap.guid for snap in copy.snapshots] == [*(snap.guid for snap in had), *wanted(source, had)]

@@ -21,6 +21,7 @@ from ec2zfs.execute.carrier import Carriage, Fixed
 from ec2zfs.execute.progress import Silent
 from ec2zfs.execute.replication import Replicator, preview
 from ec2zfs.model.source import Source
+from ec2zfs.plan.settled import SETTLED
 
 
 def broken(said: str, status: int = 1) -> CommandFailed:
@@ -56,9 +57,12 @@ def test_nothing_to_do_costs_a_constant_number_of_executions() -> None:
         world.replicate()
         for host in (world.site, world.receiver):
             host.commands.clear()
-        world.replicate()
-        counts.append((len(world.site.commands), len(world.receiver.commands)))
-    assert counts == [(4, 6), (4, 6)]
+        for _ in range(2):  # the first of them notes that both sides are equal
+            world.replicate()
+            counts.append((len(world.site.commands), len(world.receiver.commands)))
+            world.site.commands.clear()
+            world.receiver.commands.clear()
+    assert counts == [(3, 4), (1, 1)] * 2
 
 
 def test_children_belong_to_a_recursive_source_only() -> None:
@@ -92,7 +96,8 @@ def test_new_children_volumes_and_sealed_datasets_come_along() -> None:
         ("tank/sealed", {"canmount": "noauto", "ec2zfs:send": "-w"}),
     ):
         born = {"readonly": "on", **options, "ec2zfs:source": str(world.site.zfs.find(name).guid)}
-        assert world.receiver.zfs.find(f"cloud/{name}").properties == born
+        found = world.receiver.zfs.find(f"cloud/{name}").properties
+        assert {each: value for each, value in found.items() if each != SETTLED} == born
 
 
 def test_the_bookmark_stands_in_for_a_base_that_is_gone() -> None:

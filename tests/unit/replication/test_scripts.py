@@ -14,7 +14,7 @@ from ec2zfs.hosts.secret import Secret
 from ec2zfs.model.replication import Replica
 from ec2zfs.model.snapshot import Snapshot
 from ec2zfs.plan.replication_steps import Full, Incremental
-from ec2zfs.tools.zfs_scripts import zfs_script
+from ec2zfs.tools.zfs_scripts import script_text, side_by_side, zfs_script
 from ec2zfs.tools.zfs_streams import parse_sizes, sizes
 
 PRETENDER = """#!/bin/sh
@@ -23,6 +23,7 @@ echo >>"$LOG"
 case "$*" in
 *vanished*) echo "cannot open '$3': dataset does not exist" >&2; exit 1 ;;
 'list'*'known') exit 0 ;;
+'bookmark'*'known') echo 'bookmark exists' >&2; exit 1 ;;
 'list'*) exit 1 ;;
 'send'*) printf 'full\\t%s\\t77\\nsize\\t77\\n' "$*" ;;
 esac
@@ -99,12 +100,25 @@ def test_copies_are_marked_in_one_execution_and_one_that_fails_keeps_no_other_fr
 def test_a_cursor_is_made_and_the_outdated_are_dropped(zfs: Path) -> None:
     status, _, calls = run(zfs_script("zfs_mark.sh", "t/my files@a", "t/my files#ec2zfs_c_2", "t#ec2zfs_c_1"), zfs)
     assert status == 0
-    assert calls[1:] == ["bookmark|t/my files@a|t/my files#ec2zfs_c_2|", "destroy|t#ec2zfs_c_1|"]
+    assert calls == ["bookmark|t/my files@a|t/my files#ec2zfs_c_2|", "destroy|t#ec2zfs_c_1|"]
 
 
 def test_a_cursor_that_stands_is_not_made_again(zfs: Path) -> None:
     status, _, calls = run(zfs_script("zfs_mark.sh", "t@a", "t#ec2zfs_known", "t#ec2zfs_c_1"), zfs)
-    assert (status, calls[1:]) == (0, ["destroy|t#ec2zfs_c_1|"])
+    assert (status, calls[2:]) == (0, ["destroy|t#ec2zfs_c_1|"])
+
+
+def test_an_outdated_cursor_that_is_gone_already_is_no_failure(zfs: Path) -> None:
+    status, _, _ = run(zfs_script("zfs_mark.sh", "t@a", "t#ec2zfs_c_2", "t#ec2zfs_vanished"), zfs)
+    assert status == 0
+
+
+def test_many_cursors_are_moved_and_one_that_cannot_be_is_told(zfs: Path) -> None:
+    items = ["t/my files@a\nt/my files#ec2zfs_c_2\nt#ec2zfs_c_1", "t@vanished\nt#ec2zfs_c_3"]
+    command = side_by_side("zfs_marks.sh", script_text("zfs_mark.sh"), items=items, timeout=9.0)
+    status, told, calls = run(command, zfs)
+    assert (status, told) == (0, ["t@vanished\tcannot open 't#ec2zfs_c_3': dataset does not exist"])
+    assert {"bookmark|t/my files@a|t/my files#ec2zfs_c_2|", "destroy|t#ec2zfs_c_1|"} <= {*calls}
 
 
 def test_without_the_new_cursor_the_old_ones_stay(zfs: Path) -> None:
