@@ -6,15 +6,17 @@ has to go goes before anything comes. Pure: the steps name paths, and no content
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ec2zfs.model.tree import Child, FileKind, Tree, below, depth, parent
-from ec2zfs.plan.tree_comparison import Name, Names
+from ec2zfs.plan.tree_comparison import Names
+from ec2zfs.plan.tree_names import Name, numbered
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StepAside:
     """Move a directory, or put another name of any other object, from its old path to the place of its number."""
 
@@ -22,7 +24,7 @@ class StepAside:
     child: Child
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Remove:
     """Take a name away by its old path; a directory is empty by then."""
 
@@ -30,7 +32,7 @@ class Remove:
     child: Child
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """Move a directory, or put another name of any other object, from the place of its number to its new path."""
 
@@ -38,7 +40,7 @@ class Place:
     child: Child
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Make:
     """Make what the new tree has at this path and the old one had nowhere; a directory is made empty."""
 
@@ -46,7 +48,7 @@ class Make:
     child: Child
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Link:
     """Give what was made at the path `to` another name."""
 
@@ -54,7 +56,7 @@ class Link:
     to: bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Renew:
     """Bring an object that both trees have to what the new one says of it: metadata, and content unless it is the same.
 
@@ -66,7 +68,7 @@ class Renew:
     child: Child
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Describe:
     """Give a directory the metadata that the new tree says, after everything in it is done."""
 
@@ -76,9 +78,9 @@ class Describe:
 Step = StepAside | Remove | Place | Make | Link | Renew | Describe
 
 
-def changes(names: Names, old: Tree, new: Tree) -> tuple[Step, ...]:
+def changes(names: Names, old: Tree, new: Tree) -> Iterator[Step]:
     """The steps in their order. Paths of `StepAside` and `Remove` are those of the old tree, all others of the new."""
-    return tuple(_Changes(names, old, new).steps())
+    return _Changes(names, old, new).steps()
 
 
 class _Changes:
@@ -86,89 +88,102 @@ class _Changes:
         self.names = names
         self.old = old
         self.new = new
-        self.lost = _paths(names.lost)
-        self.gained = _paths(names.gained)
-        self.origins = {child: self.lost[child][0] for child in self.gained if child in self.lost}
+        self.origins = self._moved()
         """By which old path each object is fetched that gets a new name."""
-        self.origins.update(self._linked_elsewhere())
+        self.linked = self._linked()
+        """The new paths of each object that has several names, none of them an old one."""
+        self.renewed = set[bytes]()
 
     def steps(self) -> Iterator[Step]:
-        placed = tuple(self._placed())
-        renewed = tuple(self._renewed())
         yield from self._parted()
-        yield from placed
-        yield from renewed
-        yield from self._described(placed, renewed)
+        yield from self._placed()
+        yield from self._renewed()
+        yield from self._described()
 
-    def _linked_elsewhere(self) -> dict[Child, bytes]:
-        """The old path of those objects that get another name and lose none that was looked at."""
-        sought = {
-            child
-            for child, paths in self.gained.items()
-            if child not in self.lost and child.kind is not FileKind.DIRECTORY and self._has_other_names(paths)
-        }
+    def _moved(self) -> dict[Child, bytes]:
+        came = set(self.names.gained.numbers())
         found: dict[Child, bytes] = {}
-        for path, _ in self.names.kept:
-            node = self.old.node(path)
-            if node is not None and node.child in sought:
-                found[node.child] = path
-        if missing := sought - found.keys():
+        for path, child in self.names.lost:
+            if numbered(child) in came:
+                found.setdefault(child, path)
+        return found
+
+    def _linked(self) -> dict[Child, list[bytes]]:
+        """Of what came and has several names: what has none but new ones. What has an old one is fetched by that."""
+        paths: dict[Child, list[bytes]] = defaultdict(list)
+        others = set[Child]()
+        for path, child in self.names.gained:
+            if child in self.origins or child.kind is FileKind.DIRECTORY:
+                continue
+            node = self.new.node(path)
+            if node is not None and node.links > 1:
+                paths[child].append(path)
+                (others.add if node.links > len(paths[child]) else others.discard)(child)
+        self.origins.update(self._sought(others))
+        return {child: found for child, found in paths.items() if child not in self.origins}
+
+    def _sought(self, children: set[Child]) -> dict[Child, bytes]:
+        """Old paths of objects that have got another name and lost none: among what was told of, else anywhere."""
+        found: dict[Child, bytes] = {}
+        if children:
+            nodes = ((path, self.old.node(path)) for path, _ in self.names.kept())
+            found.update((node.child, path) for path, node in nodes if node is not None and node.child in children)
+        if missing := children - found.keys():
             found.update((each.child, each.path) for each in walked(self.old) if each.child in missing)
         return found
 
-    def _has_other_names(self, paths: list[bytes]) -> bool:
-        node = self.new.node(paths[0])
-        return node is not None and node.links > len(paths)
-
     def _parted(self) -> Iterator[Step]:
-        leaving = [StepAside(path, child) for child, path in self.origins.items()]
-        yield from (each for each in leaving if each.child.kind is not FileKind.DIRECTORY)
-        gone = [
-            Remove(path, child)
-            for child, paths in self.lost.items()
-            for path in paths
-            if child not in self.origins or child.kind is not FileKind.DIRECTORY
-        ]
-        yield from (each for each in gone if each.child.kind is not FileKind.DIRECTORY)
-        every: tuple[StepAside | Remove, ...] = (*leaving, *gone)
-        directories = [each for each in every if each.child.kind is FileKind.DIRECTORY]
+        directories = list[StepAside | Remove]()
+        for child, path in self.origins.items():
+            step = StepAside(path, child)
+            if child.kind is FileKind.DIRECTORY:
+                directories.append(step)
+            else:
+                yield step
+        for path, child in self.names.lost:
+            if child.kind is not FileKind.DIRECTORY:
+                yield Remove(path, child)
+            elif child not in self.origins:
+                directories.append(Remove(path, child))
         yield from sorted(directories, key=lambda each: depth(each.path), reverse=True)
 
     def _placed(self) -> Iterator[Step]:
-        made: dict[Child, bytes] = {}
-        for path, child in sorted(self.names.gained, key=_directories_from_above):
+        directories = (each for each in self.names.gained if each.child.kind is FileKind.DIRECTORY)
+        for path, child in sorted(directories, key=lambda each: (depth(each.path), each.path)):
+            yield Place(path, child) if child in self.origins else Make(path, child)
+        for path, child in self.names.gained:
+            if child.kind is FileKind.DIRECTORY:
+                continue
+            first = self.linked.get(child, (path,))[0]
             if child in self.origins:
                 yield Place(path, child)
-            elif child in made:
-                yield Link(path, made[child])
+            elif path != first:
+                yield Link(path, first)
             else:
-                made[child] = path
                 yield Make(path, child)
 
     def _renewed(self) -> Iterator[Renew]:
         done = set[Child]()
-        moved = ((self.origins[child], self.gained[child][0]) for child in self.origins)
-        for before, after in (*moved, *self.names.kept):
+        moved = ((self.origins[child], path) for path, child in self.names.gained if child in self.origins)
+        for before, after in itertools.chain(moved, self.names.kept()):
             old, new = self.old.node(before), self.new.node(after)
-            if old is None or new is None or new.kind is FileKind.DIRECTORY or new.child in done:
+            if old is None or new is None or new.kind is FileKind.DIRECTORY or old.changed == new.changed:
                 continue
-            if old.changed != new.changed:
-                done.add(new.child)
+            if new.child not in done:
+                self.renewed.add(parent(after))
                 yield Renew(after, before, new.child)
+            if new.links > 1:
+                done.add(new.child)
 
-    def _described(self, placed: Iterable[Step], renewed: Iterable[Renew]) -> Iterator[Describe]:
-        touched = {parent(step.path) for step in (*placed, *renewed)}
+    def _described(self) -> Iterator[Describe]:
+        touched = {*self.names.gained.directories(), *self.renewed}
         touched.update(path for path, child in self.names.gained if child.kind is FileKind.DIRECTORY)
-        touched.update(after for before, after in self.names.directories if self._differs(before, after))
-        for before, after in self.names.kept:
-            node = self.new.node(after)
-            if node is not None and node.kind is FileKind.DIRECTORY and self._differs(before, after):
+        known = ((old, new) for old, new, _ in self.names.directories)
+        for before, after in itertools.chain(known, self.names.kept()):
+            old, new = self.old.node(before), self.new.node(after)
+            if new is not None and new.kind is FileKind.DIRECTORY and (old is None or old.changed != new.changed):
                 touched.add(after)
         yield from (Describe(path) for path in sorted(touched, key=_depth_and_path, reverse=True))
-
-    def _differs(self, before: bytes, after: bytes) -> bool:
-        old, new = self.old.node(before), self.new.node(after)
-        return old is None or new is None or old.changed != new.changed
 
 
 def walked(tree: Tree, top: bytes = b"") -> Iterator[Name]:
@@ -181,17 +196,6 @@ def walked(tree: Tree, top: bytes = b"") -> Iterator[Name]:
             yield Name(path, child)
             if child.kind is FileKind.DIRECTORY:
                 ahead.append(path)
-
-
-def _paths(names: Iterable[Name]) -> dict[Child, list[bytes]]:
-    found: dict[Child, list[bytes]] = defaultdict(list)
-    for path, child in names:
-        found[child].append(path)
-    return dict(found)
-
-
-def _directories_from_above(name: Name) -> tuple[bool, int, bytes]:
-    return name.child.kind is not FileKind.DIRECTORY, depth(name.path), name.path
 
 
 def _depth_and_path(path: bytes) -> tuple[int, bytes]:

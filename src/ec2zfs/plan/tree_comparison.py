@@ -7,19 +7,12 @@ through `Tree` and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from ec2zfs.model.tree import Child, FileKind, Node, Tree, below
 from ec2zfs.plan.tree_hints import Hints
-
-
-class Name(NamedTuple):
-    """A name that one of the trees has, and what it stands for there."""
-
-    path: bytes
-    child: Child
+from ec2zfs.plan.tree_names import Listing, NameList
 
 
 @dataclass
@@ -27,37 +20,42 @@ class Names:
     """The comparison of two trees, as far as it looked.
 
     `lost`: names of the old tree that are not the same in the new one, `gained`: of the new that were not in the old.
-    A directory's own names are lost with it. `kept`: names that stand for the same object in both, with the path in
-    each tree, and are to be looked at. `directories`: those that both trees have, by their paths there.
+    A directory's own names are lost with it. `directories`: those that both trees have, by their paths there, each with
+    the names that stand for the same object in both and behind which something may have changed.
     """
 
-    lost: list[Name] = field(default_factory=list)
-    gained: list[Name] = field(default_factory=list)
-    kept: list[tuple[bytes, bytes]] = field(default_factory=list)
-    directories: list[tuple[bytes, bytes]] = field(default_factory=list)
+    lost: NameList = field(default_factory=NameList)
+    gained: NameList = field(default_factory=NameList)
+    directories: Collection[tuple[bytes, bytes, tuple[bytes, ...]]] = ()
+
+    def kept(self) -> Iterator[tuple[bytes, bytes]]:
+        """The paths, in each tree, of objects that may have changed behind a name that has not."""
+        return ((below(old, name), below(new, name)) for old, new, names in self.directories for name in names)
 
 
 def compared(old: Tree, new: Tree, hints: Hints) -> Names:
     """Lay two trees side by side where the hints say, and wherever that leads."""
-    return _Comparison(_Side(old, hints.old), _Side(new, hints.new), hints.whole).names()
+    return _Comparison(_Side(old), _Side(new), hints).names()
 
 
 class _Side:
-    """One of the trees: the directories that are known of, by inode, and the names in those that were looked at."""
+    """One of the trees: the directories that are known of, by inode, and the names in those that were looked at.
 
-    def __init__(self, tree: Tree, hints: Mapping[bytes, set[bytes]]) -> None:
+    A listing is kept until the directory has been compared.
+    """
+
+    def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.hints = hints
         self.places: dict[int, bytes] = {}
-        self.lists: dict[int, Mapping[bytes, Child]] = {}
+        self.listings: dict[int, Listing] = {}
+        self.looked_at: set[int] = set()
 
     def look(self, inode: int) -> list[int]:
-        """Read the directory, unless it has been; the directories in it."""
-        if inode in self.lists:
-            return []
+        """Read the directory; the directories in it."""
         place = self.places[inode]
         names = self.tree.children(place) or {}
-        self.lists[inode] = names
+        self.looked_at.add(inode)
+        self.listings[inode] = Listing(names.items())
         found = [(name, child.inode) for name, child in names.items() if child.kind is FileKind.DIRECTORY]
         self.places.update((each, below(place, name)) for name, each in found)
         return [each for _, each in found]
@@ -78,13 +76,15 @@ class _Side:
 
 
 class _Comparison:
-    def __init__(self, old: _Side, new: _Side, whole: set[bytes]) -> None:
+    def __init__(self, old: _Side, new: _Side, hints: Hints) -> None:
         self.old = old
         self.new = new
-        self.whole = whole
+        self.hints = hints
         self.thorough: set[int] = set()
         """Directories below which everything is looked at."""
         self._unsettled: list[int] = []
+        self._names = Names()
+        self._compared: dict[int, tuple[bytes, bytes, tuple[bytes, ...]]] = {}
 
     def names(self) -> Names:
         self._start()
@@ -94,20 +94,20 @@ class _Comparison:
             for side, inode in alone:
                 self._look(side, inode)
             self._settle()
-        return self._told()
+        for side, names in ((self.old, self._names.lost), (self.new, self._names.gained)):
+            for inode, listing in side.listings.items():
+                names.add(side.places[inode], listing)
+        self._names.directories = self._compared.values()
+        return self._names
 
     def _start(self) -> None:
-        for side in (self.old, self.new):
-            for path in {b"", *side.hints, *self.whole}:
+        for side, hints in ((self.old, self.hints.old), (self.new, self.hints.new)):
+            for path in self.hints.whole:
+                self.thorough.update(inode for inode in [*side.walk_to(path)][-1:] if side.places[inode] == path)
+            for path in {b"", *hints, *self.hints.whole}:
                 for inode in side.walk_to(path):
-                    self._look(side, inode)
-        for path in self.whole:
-            self.thorough.update(
-                inode
-                for side in (self.old, self.new)
-                for inode in [*side.walk_to(path)][-1:]
-                if side.places[inode] == path
-            )
+                    if inode not in side.looked_at:
+                        self._look(side, inode)
 
     def _look(self, side: _Side, inode: int) -> None:
         self._unsettled += side.look(inode)
@@ -118,13 +118,11 @@ class _Comparison:
         while self._unsettled:
             inode = self._unsettled.pop()
             self._find(inode)
-            if not self._in_both(inode):
-                continue
-            if inode in self.old.lists or inode in self.new.lists or self._is_doubtful(inode):
+            if self._in_both(inode) and inode not in self._compared and self._is_to_be_compared(inode):
                 for side in (self.old, self.new):
-                    if inode not in side.lists:
-                        self._look(side, inode)
-                self._deepen(inode)
+                    if inode not in side.looked_at:
+                        self._unsettled += side.look(inode)
+                self._compare(inode)
 
     def _find(self, inode: int) -> None:
         """If one tree has not told of the directory, it may stand there where it stands in the other."""
@@ -137,56 +135,42 @@ class _Comparison:
     def _in_both(self, inode: int) -> bool:
         return inode in self.old.places and inode in self.new.places
 
-    def _is_doubtful(self, inode: int) -> bool:
-        """Whether a directory has to be looked at that no hint leads to: it stands elsewhere, with other names."""
-        if inode in self.thorough:
+    def _is_to_be_compared(self, inode: int) -> bool:
+        """Whether one was looked at, or has to be though no hint leads to it: it stands elsewhere, with other names."""
+        if inode in self.old.looked_at or inode in self.new.looked_at or inode in self.thorough:
             return True
         if self.old.places[inode] == self.new.places[inode]:
             return False
         old, new = self.old.node(inode), self.new.node(inode)
         return old is None or new is None or old.modified != new.modified
 
-    def _deepen(self, inode: int) -> None:
-        if inode not in self.thorough:
-            return
-        for side in (self.old, self.new):
-            within = [each.inode for each in side.lists[inode].values() if each.kind is FileKind.DIRECTORY]
-            fresh = [each for each in within if each not in self.thorough]
-            self.thorough.update(fresh)
-            self._unsettled += fresh
-
     def _alone(self) -> list[tuple[_Side, int]]:
         return [
             (side, inode)
             for side, other in ((self.old, self.new), (self.new, self.old))
             for inode in side.places
-            if inode not in other.places and inode not in side.lists
+            if inode not in other.places and inode not in side.looked_at
         ]
 
-    def _told(self) -> Names:
-        names = Names()
-        for inode in {*self.old.lists, *self.new.lists}:
-            old, new = self.old.lists.get(inode, {}), self.new.lists.get(inode, {})
-            if self._in_both(inode):
-                names.directories.append((self.old.places[inode], self.new.places[inode]))
-                names.kept += self._looked_at(inode, old, new)
-            names.lost += (
-                Name(below(self.old.places[inode], name), child)
-                for name, child in old.items()
-                if new.get(name) != child
-            )
-            names.gained += (
-                Name(below(self.new.places[inode], name), child)
-                for name, child in new.items()
-                if old.get(name) != child
-            )
-        return names
-
-    def _looked_at(
-        self, inode: int, old: Mapping[bytes, Child], new: Mapping[bytes, Child]
-    ) -> Iterator[tuple[bytes, bytes]]:
+    def _compare(self, inode: int) -> None:
         before, after = self.old.places[inode], self.new.places[inode]
-        hinted = self.old.hints.get(before, set()) | self.new.hints.get(after, set())
-        for name in new if inode in self.thorough else hinted:
-            if name in new and old.get(name) == new[name]:
-                yield below(before, name), below(after, name)
+        old, new = dict(self.old.listings.pop(inode)), dict(self.new.listings.pop(inode))
+        told = self.hints.doubtful(before, after)
+        doubtful = new if told is None or inode in self.thorough else told
+        kept = tuple(name for name in doubtful if name in new and old.get(name) == new[name])
+        if inode not in self._compared:
+            self._names.lost.add(before, Listing(each for each in old.items() if new.get(each[0]) != each[1]))
+            self._names.gained.add(after, Listing(each for each in new.items() if old.get(each[0]) != each[1]))
+        self._compared[inode] = before, after, kept
+        if inode in self.thorough:
+            self._deepen(child.inode for child in (*old.values(), *new.values()) if child.kind is FileKind.DIRECTORY)
+
+    def _deepen(self, directories: Iterable[int]) -> None:
+        for inode in directories:
+            if inode not in self.thorough:
+                self.thorough.add(inode)
+                self._unsettled.append(inode)
+                if inode in self._compared:  # it was compared by its hints alone
+                    for side in (self.old, self.new):
+                        self._unsettled += side.look(inode)
+                    self._compare(inode)

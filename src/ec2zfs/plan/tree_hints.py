@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ec2zfs.model.tree import Difference, DifferenceKind, FileKind, name, parent
 
+MOST_NAMES = 256
+"""Of a directory in which more than these are said to have changed, every name is looked at: it bounds the memory."""
+
+_NONE = frozenset[bytes]()
+
 
 @dataclass
 class Hints:
-    """Where to look. `old` and `new`: names by the directory in which they are to be looked at, in that tree.
+    """Where to look: directories of the old and of the new tree whose names are to be compared. Each has those of its
+    names behind which something may have changed; None: all of them.
 
     `count`: how many differences were told. `whole`: directories below which nothing is taken for granted; with the
     root among them, the whole tree is compared.
     """
 
-    old: dict[bytes, set[bytes]] = field(default_factory=lambda: defaultdict(set))
-    new: dict[bytes, set[bytes]] = field(default_factory=lambda: defaultdict(set))
+    old: dict[bytes, set[bytes] | None] = field(default_factory=dict)
+    new: dict[bytes, set[bytes] | None] = field(default_factory=dict)
     whole: set[bytes] = field(default_factory=set)
     count: int = 0
 
@@ -29,9 +34,9 @@ class Hints:
         for each in differences:
             hints.count += 1
             if each.change is not DifferenceKind.ADDED:
-                hints._look(hints.old, each.old, each.kind)
+                _look(hints.old, each.old, each.kind)
             if each.change is not DifferenceKind.REMOVED:
-                hints._look(hints.new, each.new, each.kind)
+                _look(hints.new, each.new, each.kind)
         return hints
 
     @staticmethod
@@ -39,8 +44,19 @@ class Hints:
         """No hints: the whole of both trees is to be compared."""
         return Hints(whole={b""})
 
-    def _look(self, side: dict[bytes, set[bytes]], path: bytes, kind: FileKind | None) -> None:
-        if path:
-            side[parent(path)].add(name(path))
-        if kind is FileKind.DIRECTORY or not path:
-            side[path]  # a defaultdict: a place to look at, of which no name is told
+    def doubtful(self, old: bytes, new: bytes) -> frozenset[bytes] | set[bytes] | None:
+        """Behind which names of a directory something may have changed, by its path in each tree; None: behind any."""
+        before, after = self.old.get(old, _NONE), self.new.get(new, _NONE)
+        return None if before is None or after is None else before | after
+
+
+def _look(side: dict[bytes, set[bytes] | None], path: bytes, kind: FileKind | None) -> None:
+    if kind is FileKind.DIRECTORY or not path:
+        side.setdefault(path, set())
+    if not path:
+        return
+    names = side.setdefault(parent(path), set())
+    if names is not None:
+        names.add(name(path))
+        if len(names) > MOST_NAMES:
+            side[parent(path)] = None

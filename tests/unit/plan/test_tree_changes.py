@@ -113,7 +113,7 @@ def two_snapshots(before: Sequence[Edit], after: Sequence[Edit]) -> tuple[SmallT
 
 
 def followed(old: SmallTree, new: SmallTree, hints: Hints) -> SmallTree:
-    return staged(old, new, changes(compared(old, new, hints), old, new))
+    return staged(old, new, [*changes(compared(old, new, hints), old, new)])
 
 
 @given(EDITS, EDITS)
@@ -155,7 +155,7 @@ def test_what_a_diff_misses_is_found_by_the_next_whole_comparison(
     old, new = two_snapshots(before, after)
     whole = [*diff(old, new)]
     told = [each for each in whole if data.draw(st.booleans())]
-    steps = changes(compared(old, new, Hints.of(told)), old, new)
+    steps = [*changes(compared(old, new, Hints.of(told)), old, new)]
     staged(old, new, steps)  # whatever it is led to can be done
     assert followed(old, new, Hints.everywhere()).seen() == new.seen()
 
@@ -167,7 +167,7 @@ def test_a_renamed_directory_moves_whole_and_nothing_in_it_is_looked_at() -> Non
         tree.make(b"many/%d" % number, FileKind.FILE, b"x")
     old = tree.copy()
     tree.rename(b"many", b"others")
-    steps = changes(compared(old, tree, Hints.of(diff(old, tree))), old, tree)
+    steps = [*changes(compared(old, tree, Hints.of(diff(old, tree))), old, tree)]
     assert [type(step) for step in steps] == [StepAside, Place, Describe, Describe]
     assert staged(old, tree, steps).seen() == tree.seen()
 
@@ -202,7 +202,7 @@ def test_a_file_written_with_its_time_set_back_is_looked_at() -> None:
     tree.make(b"f", FileKind.FILE, b"before")
     old = tree.copy()
     tree.write_secretly(b"f", b"after!")
-    steps = changes(compared(old, tree, Hints.of(diff(old, tree))), old, tree)
+    steps = [*changes(compared(old, tree, Hints.of(diff(old, tree))), old, tree)]
     assert [step for step in steps if isinstance(step, Renew)]
     assert followed(old, tree, Hints.of(diff(old, tree))).seen() == tree.seen()
 
@@ -215,7 +215,7 @@ def test_another_name_of_a_file_that_nothing_told_of_is_a_link_and_no_second_fil
     old = tree.copy()
     tree.link(b"a/f", b"b/f")
     told = [each for each in diff(old, tree) if parent(each.new) != b"a"]
-    steps = changes(compared(old, tree, Hints.of(told)), old, tree)
+    steps = [*changes(compared(old, tree, Hints.of(told)), old, tree)]
     assert not [step for step in steps if isinstance(step, Make)]
     assert staged(old, tree, steps).seen() == tree.seen()
 
