@@ -53,8 +53,10 @@ def environment() -> dict[str, str]:
     }
 
 
-def start(argv: Sequence[str], *, stdin: int, stdout: int, stderr: int | IO[bytes]) -> Process:
-    """Start a process as the leader of its own session.
+def start(
+    argv: Sequence[str], *, stdin: int, stdout: int, stderr: int | IO[bytes], inherited: Sequence[int] = ()
+) -> Process:
+    """Start a process as the leader of its own session; of our other descriptors it has the `inherited` ones alone.
 
     Raises FileNotFoundError when there is no such program, PermissionError when a file that was named by its path is
     none.
@@ -68,6 +70,7 @@ def start(argv: Sequence[str], *, stdin: int, stdout: int, stderr: int | IO[byte
             bufsize=0,
             env=environment(),
             start_new_session=True,
+            pass_fds=inherited,
         )
     except PermissionError as error:
         if "/" in argv[0]:
