@@ -24,7 +24,7 @@ _SUBKEY = "Subkey-Type: ECDH\nSubkey-Curve: cv25519\n"
 
 @dataclass(frozen=True)
 class Gnupg:
-    """A home with the keys `alice`, `bob`, `locked` (under a passphrase), and with keys that nothing may be encrypted to.
+    """A home with the keys `alice`, `bob`, `locked` (under a passphrase), and keys that nothing may be encrypted to.
 
     `expired`, `revoked`, `signer` (it only signs) and `stale` (its encryption subkey has expired). `renewed` has such a
     subkey and a valid one.
@@ -37,6 +37,9 @@ class Gnupg:
         """Make it in a directory with a short name: gpg-agent's socket stands in it."""
         home.mkdir(mode=0o700)
         made = cls(home)
+        # These keys protect nothing, and the best randomness takes seconds.
+        agent = ["gpg-agent", "--homedir", str(home), "--quiet", "--debug-quick-random", "--daemon"]
+        subprocess.run(agent, check=True, stdout=subprocess.DEVNULL)
         made.gpg("--gen-key", stdin="\n".join(_card(name, expiry) for name, expiry in _CARDS.items()).encode())
         made.gpg(*_LONG_AGO, "--passphrase", "", "--quick-gen-key", "expired", "future-default", "default", "1y")
         for name in ("stale", "renewed"):

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ec2zfs.encryption.gpg_home import GpgHome
-from ec2zfs.encryption.openpgp_keys import said
 from ec2zfs.encryption.packets import encrypted_keys
+from ec2zfs.encryption.sequoia import LibraryFault, asked
 from ec2zfs.errors import Damaged, Ec2zfsError, RecipientRefused, Refused, WrongIdentity
 from ec2zfs.hosts.filter import Filtered, run_filter
 from ec2zfs.tools import gpg
@@ -59,9 +59,9 @@ class OpenPgpEncryptor:
         import pysequoia
 
         try:
-            return pysequoia.encrypt(content, recipients=self._certs, armor=False)
-        except Exception as error:
-            raise _not_to(source.name, said(error)) from error
+            return asked(lambda: pysequoia.encrypt(content, recipients=self._certs, armor=False))
+        except LibraryFault as fault:
+            raise _not_to(source.name, str(fault)) from fault
 
     def _by_gpg(self, head: bytes, source: Source, sink: Sink) -> None:
         if self._home is None:
@@ -128,12 +128,12 @@ def _library(secret: Secret, passphrase: Secret | None) -> PyDecryptor | None:
 
     word = None if passphrase is None else passphrase.reveal().decode("utf-8", "surrogateescape")
     try:
-        return pysequoia.Tsk.from_bytes(secret.reveal()).decryptor(password=word)
-    except Exception as error:  # noqa: BLE001 - the library has no errors of its own
-        if "No suitable decryption subkey" in str(error):
+        return asked(lambda: pysequoia.Tsk.from_bytes(secret.reveal()).decryptor(password=word))
+    except LibraryFault as fault:
+        if "No suitable decryption subkey" in str(fault):
             return None
         raise Refused(
-            f"The OpenPGP identity cannot be used: {said(error)}.",
+            f"The OpenPGP identity cannot be used: {fault}.",
             hint="Is its passphrase right, and is it what `gpg --armor --export-secret-keys NAME` prints?",
         ) from None
 
@@ -143,11 +143,11 @@ def _decrypted(message: bytes, library: PyDecryptor, source: Source) -> bytes | 
     import pysequoia
 
     try:
-        return pysequoia.decrypt(message, decryptor=library).bytes
-    except Exception as error:
-        if "No key to decrypt" in str(error):
+        return asked(lambda: pysequoia.decrypt(message, decryptor=library)).bytes
+    except LibraryFault as fault:
+        if "No key to decrypt" in str(fault):
             return None
-        raise Damaged(f"{source.name} was altered or cut off ({said(error)}).") from error
+        raise Damaged(f"{source.name} was altered or cut off ({fault}).") from fault
 
 
 def _judge(ended: Filtered, source: Source, head: bytes) -> None:

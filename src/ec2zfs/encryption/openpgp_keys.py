@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ec2zfs.encryption.interface import Recipient
 from ec2zfs.encryption.packets import READABLE, encrypted_keys
 from ec2zfs.encryption.recipients import identity_refused
+from ec2zfs.encryption.sequoia import LibraryFault, asked
 from ec2zfs.errors import RecipientRefused
 from ec2zfs.hosts.host import Command
 from ec2zfs.hosts.local import LocalHost
@@ -26,20 +27,16 @@ def recipients(text: str) -> Sequence[Recipient]:
 
     _refuse_identity(text)
     try:
-        found = [cert for block in _blocks(text) for cert in pysequoia.Cert.split_bytes(block.encode())]
-    except Exception as error:
-        raise _unparsed(said(error)) from error
+        found = asked(lambda: [cert for block in _blocks(text) for cert in pysequoia.Cert.split_bytes(block.encode())])
+    except LibraryFault as fault:
+        raise _unparsed(str(fault)) from fault
     if not found:
         raise _unparsed("there is no key in it")
     with tempfile.TemporaryDirectory(prefix="ec2zfs-gpg-") as home:
-        shown = LocalHost().run(Command(gpg.show_argv(home), stdin=text.encode())).text
+        # It exits with 2 for a key that it cannot read, whatever it can say of the others.
+        shown = LocalHost().run(Command(gpg.show_argv(home), text.encode(), accept=frozenset({0, 2}))).text
     listed = {key.fingerprint: key for key in gpg.listed_keys(shown)}
     return [_recipient(cert, listed.get(cert.fingerprint.upper())) for cert in found]
-
-
-def said(error: Exception) -> str:
-    """What the library says of a failure, without the backtrace that it may add."""
-    return str(error).split("\n", 1)[0].strip()
 
 
 def _blocks(text: str) -> list[str]:
@@ -55,9 +52,9 @@ def _refuse_identity(text: str) -> None:
         raise refused
     for block in _blocks(text):
         try:
-            tags = {int(packet.tag) for packet in PacketPile.from_bytes(block.encode())}
-        except Exception as error:
-            raise _unparsed(said(error)) from error
+            tags = asked(lambda block=block: {int(packet.tag) for packet in PacketPile.from_bytes(block.encode())})
+        except LibraryFault as fault:
+            raise _unparsed(str(fault)) from fault
         if tags & {int(Tag.SecretKey), int(Tag.SecretSubkey)}:
             raise refused
 
@@ -96,9 +93,9 @@ def _addresses(cert: Cert, known: str) -> frozenset[str]:
     import pysequoia
 
     try:
-        sample = pysequoia.encrypt(b"", recipients=[cert], armor=False)
-    except Exception as error:
-        raise _refused(known, f"cannot be encrypted to ({said(error)})") from error
+        sample = asked(lambda: pysequoia.encrypt(b"", recipients=[cert], armor=False))
+    except LibraryFault as fault:
+        raise _refused(known, f"cannot be encrypted to ({fault})") from fault
     keys = encrypted_keys(sample)
     if any(key.version != READABLE for key in keys):
         raise _refused(known, "asks for a format that the gpg of today's distributions cannot read")

@@ -16,6 +16,9 @@ from ec2zfs.encryption.interface import Content, Done, Failed, Format, Recipient
 from ec2zfs.errors import Ec2zfsError
 from ec2zfs.hosts.secret import Secret
 
+NO_TASK = -1
+"""The number under which a worker says that it cannot follow its orders at all."""
+
 
 @dataclass(frozen=True)
 class Orders:

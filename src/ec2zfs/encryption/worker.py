@@ -32,13 +32,21 @@ def main() -> int:
     given = orders.read_orders(sys.stdin.buffer.readline())
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(lines,), daemon=True).start()
+    try:
+        _follow(given, lines)
+    except Ec2zfsError as error:
+        _tell(orders.written_outcome(orders.NO_TASK, Failed(Task("", ""), error)))
+        return int(error.exit_code)
+    return 0
+
+
+def _follow(given: Orders, lines: queue.SimpleQueue[bytes]) -> None:
     if isinstance(given.key, Identity):
         with closing(formats.decryptor(given.key, given.small)) as decryptor:
             _work(lines, decryptor.decrypt, given)
     else:
         with closing(formats.encryptor(given.key, given.small)) as encryptor:
             _work(lines, encryptor.encrypt, given)
-    return 0
 
 
 def _listen(lines: queue.SimpleQueue[bytes]) -> None:
@@ -52,8 +60,7 @@ def _listen(lines: queue.SimpleQueue[bytes]) -> None:
 def _work(lines: queue.SimpleQueue[bytes], carry: Callable[[Source, Sink], None], given: Orders) -> None:
     while (line := lines.get()).strip() != FINISH:
         for number, task in orders.read_tasks(line):
-            said = orders.written_outcome(number, _outcome(task, carry, given))
-            _tell(said + b"\n")
+            _tell(orders.written_outcome(number, _outcome(task, carry, given)))
 
 
 def _outcome(task: Task, carry: Callable[[Source, Sink], None], given: Orders) -> Done | Failed:
@@ -63,8 +70,8 @@ def _outcome(task: Task, carry: Callable[[Source, Sink], None], given: Orders) -
         return Failed(task, error)
 
 
-def _tell(said: bytes) -> None:
-    left = memoryview(said)
+def _tell(line: bytes) -> None:
+    left = memoryview(line + b"\n")
     while left:
         left = left[os.write(1, left) :]
 

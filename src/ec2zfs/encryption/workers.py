@@ -53,6 +53,11 @@ class Workers:
         else:
             self._end()
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The process ids of the workers."""
+        return tuple(worker.child.number for worker in self._workers)
+
     def outcomes(self, tasks: Iterable[Task]) -> Iterator[Done | Failed]:
         """What became of each task, in no particular order; tasks are asked for as workers become free.
 
@@ -109,6 +114,10 @@ class _Worker:
             raise self._died()
         for line in lines:
             number, rest = orders.outcome_number(line)
+            if number == orders.NO_TASK:
+                refusal = orders.read_outcome(Task("", ""), rest)
+                assert isinstance(refusal, Failed)  # noqa: S101 - nothing was done, so nothing can be told but that
+                raise refusal.error
             self._sizes[0] -= 1
             if not self._sizes[0]:
                 self._sizes.popleft()
@@ -124,10 +133,9 @@ class _Worker:
     def _died(self) -> Ec2zfsError:
         task = next(iter(self.pending.values()), None)
         at = "" if task is None else f" at {task.source}"
-        return Ec2zfsError(
-            f"A worker process ended{at}, with exit code {self.child.status()}.",
-            hint="Its last words stand above, if it had any. Running it again is safe.",
-        )
+        ended = f"A worker process ended{at}, with exit code {self.child.status()}"
+        said = self.child.said() or "it printed nothing"
+        return Ec2zfsError(f"{ended}: {said}", hint="Running it again is safe.")
 
 
 def _batches(tasks: Iterable[Task]) -> Iterator[list[Task]]:

@@ -1,7 +1,8 @@
 """A module of this program as a process of its own, for work that would hold Python's lock; spoken to in lines.
 
 It leads a session of its own, so a Ctrl-C reaches us alone. Its input is a pipe that only we hold: when this process
-ends, however it ends, the child reads the end of its input and is to end too. What it complains of goes to our stderr.
+ends, however it ends, the child reads the end of its input and is to end too. What it complains of is kept, for the one
+who tells of its end.
 """
 
 from __future__ import annotations
@@ -10,25 +11,27 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from typing import IO
 
 from ec2zfs.hosts import process
 from ec2zfs.hosts.secret import Secret
 
 _PIECE = 1 << 16
-_STDERR = 2
+_SAID = 4096
 
 
 class Child:
     """A running module. Its first line is `orders`, which may hold a secret."""
 
     def __init__(self, module: str, orders: Secret) -> None:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         # -P: a directory in which we happen to stand is no place for modules.
         self._process = process.start(
             (sys.executable, "-P", "-m", module),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=_STDERR,
+            stderr=self._said,
         )
         self._heard = bytearray()
         self.send(orders.reveal())
@@ -64,6 +67,11 @@ class Child:
         process.reap(self._process, process.GRACE_SECONDS)
         return self._process.returncode
 
+    def said(self) -> str:
+        """The end of what it printed on stderr."""
+        number = self._said.fileno()
+        return os.pread(number, _SAID, max(0, os.fstat(number).st_size - _SAID)).decode("utf-8", "replace").strip()
+
     def finish(self) -> None:
         """Let it come to its end, which may take it some seconds."""
         _there(self._process.stdin).close()
@@ -77,6 +85,7 @@ class Child:
             process.kill(self._process, signal.SIGKILL)
             process.reap(self._process, process.GRACE_SECONDS)
         process.close(self._process)
+        self._said.close()
 
 
 def _there(stream: IO[bytes] | None) -> IO[bytes]:

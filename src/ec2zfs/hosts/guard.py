@@ -10,6 +10,7 @@ import subprocess
 
 from ec2zfs.hosts import process
 
+_CLOSING_SECONDS = 30.0
 _WAIT = "trap '' HUP INT TERM; cat >/dev/null; "
 
 
@@ -25,6 +26,6 @@ class Guard:
         )
 
     def close(self) -> None:
-        """Have it done now, and wait for that, at most some seconds."""
+        """Have it done now, and wait for that, but not for ever."""
         process.close(self._process)
-        process.reap(self._process, process.GRACE_SECONDS)
+        process.reap(self._process, _CLOSING_SECONDS)

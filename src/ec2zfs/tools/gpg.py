@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 
 _STATUS = re.compile(r"^\[GNUPG:\] (\w+)", re.MULTILINE)
-_ALWAYS = ("gpg", "--batch", "--no-tty", "--quiet", "--status-fd", "2", "--no-options")
+# Not --quiet: then it keeps to itself that it has no key (seen in 2.2.40).
+_ALWAYS = ("gpg", "--batch", "--no-tty", "--status-fd", "2", "--no-options")
 _VALIDITY, _KEY_ID, _EXPIRES, _TEXT, _CAPABILITIES = 1, 4, 6, 9, 11
 _FAULTS = {"e": "has expired", "r": "was revoked", "d": "is disabled", "i": "is invalid", "n": "is not valid"}
 _REFUSED = {"INV_RECP", "FAILURE"}
