@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-FIGURES = ("startup", "volumes", "memory", "executions", "rounds", "pruning", "growth")
+FIGURES = ("startup", "volumes", "memory", "executions", "rounds", "pruning", "encryption", "growth")
 
 
 def main() -> int:

@@ -189,6 +189,20 @@ def test_workers_end_when_they_are_halted(recipients: Recipients, places: Callab
         os.kill(workers.numbers[0], 0)
 
 
+def test_work_that_is_broken_off_leaves_nothing(recipients: Recipients, places: Callable[[str], Path]) -> None:
+    with (places("plain") / "a").open("wb") as large:
+        large.truncate(64 << 30)
+
+    def tasks() -> Iterator[Task]:
+        yield from _tasks(places("plain"), places("staged"))
+        _awaited(places("staged"))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Workers(Orders(recipients, durable=False), 2) as workers:
+        list(workers.outcomes(tasks()))
+    assert list(places("staged").iterdir()) == []
+
+
 _CUT_OFF = """
 import sys
 from ec2zfs.encryption.interface import Task

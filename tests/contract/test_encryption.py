@@ -50,7 +50,8 @@ def age() -> Way:
     """age, with keys as age-keygen makes them."""
     first, second, stranger = (age_identity() for _ in range(3))
     recipients = judged([age_recipient(first) + age_recipient(second)])
-    return Way(recipients, *map(recognised, (first, second, stranger)), *age_way(recipients, first))
+    identities = (recognised(first), recognised(second), recognised(stranger))
+    return Way(recipients, *identities, *age_way(recipients, first))
 
 
 def _content(size: int) -> bytes:
@@ -133,7 +134,7 @@ def test_an_encrypted_key_before_a_plain_content_is_no_ciphertext(openpgp: Way) 
 @pytest.mark.parametrize("size", [10, LARGE])
 def test_a_message_says_to_whom_it_is_encrypted(openpgp: Way, size: int) -> None:
     said = {key.key_id for key in encrypted_keys(encrypted(openpgp.recipients, _content(size)))}
-    assert said == set().union(*(key.addresses for key in openpgp.recipients.keys))
+    assert said == frozenset[str]().union(*(key.addresses for key in openpgp.recipients.keys))
 
 
 @pytest.mark.parametrize("size", [10, LARGE])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import queue
 import resource
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from ec2zfs.errors import Ec2zfsError
 
 FINISH = b"finish"
 
+_ending = threading.Event()
+
 
 def main() -> int:
     """Do what standard input says; the exit code."""
@@ -30,6 +33,7 @@ def main() -> int:
     for name in ("RUST_BACKTRACE", "RUST_LIB_BACKTRACE"):
         os.environ.pop(name, None)  # libraries would add pages to what they say
     given = orders.read_orders(sys.stdin.buffer.readline())
+    signal.signal(signal.SIGTERM, _end)
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(lines,), daemon=True).start()
     try:
@@ -49,6 +53,12 @@ def _follow(given: Orders, lines: queue.SimpleQueue[bytes]) -> None:
             _work(lines, encryptor.encrypt, given)
 
 
+def _end(*_: object) -> None:
+    """End, and leave nothing half: what is under way removes its temporary file and its home of gpg."""
+    _ending.set()
+    sys.exit(128 + signal.SIGTERM)
+
+
 def _listen(lines: queue.SimpleQueue[bytes]) -> None:
     for line in sys.stdin.buffer:
         lines.put(line)
@@ -61,6 +71,8 @@ def _work(lines: queue.SimpleQueue[bytes], carry: Callable[[Source, Sink], None]
     while (line := lines.get()).strip() != FINISH:
         for number, task in orders.read_tasks(line):
             _tell(orders.written_outcome(number, _outcome(task, carry, given)))
+            if _ending.is_set():  # a library that called us back took our leaving for a fault of its own
+                return
 
 
 def _outcome(task: Task, carry: Callable[[Source, Sink], None], given: Orders) -> Done | Failed:

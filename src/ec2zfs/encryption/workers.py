@@ -25,6 +25,7 @@ from ec2zfs.hosts.halting import TICK_SECONDS, heed
 
 _BATCH_TASKS = 32
 _BATCH_BYTES = 1 << 20
+_LONG_BYTES = 16 << 20
 _AHEAD = 2
 """Batches that a worker has at a time: one that it does, and one so that it need not wait for the next."""
 
@@ -71,15 +72,19 @@ class Workers:
             poll.register(output, select.POLLIN)
         while not exhausted or any(worker.pending for worker in self._workers):
             heed()
-            for worker in sorted(self._workers, key=lambda worker: worker.batches):
-                while not exhausted and worker.batches < _AHEAD:
-                    batch = next(coming, None)
-                    if batch is None:
-                        exhausted = True
-                    else:
-                        worker.give(batch)
+            while not exhausted and (free := self._free()) is not None:
+                batch = next(coming, None)
+                if batch is None:
+                    exhausted = True
+                else:
+                    free.give(batch)
             for output, _ in poll.poll(TICK_SECONDS * 1000):
                 yield from by_output[output].hear()
+
+    def _free(self) -> _Worker | None:
+        """The worker that is to have the next batch, if any is."""
+        worker = min(self._workers, key=lambda worker: worker.batches)
+        return worker if worker.batches < _AHEAD else None
 
     def _end(self) -> None:
         for worker in self._workers:
@@ -87,21 +92,31 @@ class Workers:
 
 
 @dataclass
+class _Batch:
+    """Tasks that are given together, and the bytes of their sources."""
+
+    tasks: list[Task] = field(default_factory=list)
+    size: int = 0
+
+
+@dataclass
 class _Worker:
     child: Child
     pending: dict[int, Task] = field(default_factory=dict)
-    _sizes: deque[int] = field(default_factory=deque)
+    _left: deque[int] = field(default_factory=deque)
     _given: int = 0
+    _long: bool = False
 
     @property
     def batches(self) -> int:
-        """How many batches it has that are not done yet."""
-        return len(self._sizes)
+        """How many batches it has that are not done yet; enough, if one will take it long."""
+        return max(len(self._left), _AHEAD if self._long else 0)
 
-    def give(self, batch: list[Task]) -> None:
-        numbered = list(enumerate(batch, self._given))
-        self._given += len(batch)
-        self._sizes.append(len(batch))
+    def give(self, batch: _Batch) -> None:
+        numbered = list(enumerate(batch.tasks, self._given))
+        self._given += len(batch.tasks)
+        self._left.append(len(batch.tasks))
+        self._long = batch.size >= _LONG_BYTES
         self.pending |= numbered
         try:
             self.child.send(orders.written_tasks(numbered))
@@ -118,9 +133,10 @@ class _Worker:
                 refusal = orders.read_outcome(Task("", ""), rest)
                 assert isinstance(refusal, Failed)  # noqa: S101 - nothing was done, so nothing can be told but that
                 raise refusal.error
-            self._sizes[0] -= 1
-            if not self._sizes[0]:
-                self._sizes.popleft()
+            self._left[0] -= 1
+            if not self._left[0]:
+                self._left.popleft()
+                self._long = self._long and bool(self._left)
             yield orders.read_outcome(self.pending.pop(number), rest)
 
     def finish(self) -> None:
@@ -138,17 +154,16 @@ class _Worker:
         return Ec2zfsError(f"{ended}: {said}", hint="Running it again is safe.")
 
 
-def _batches(tasks: Iterable[Task]) -> Iterator[list[Task]]:
-    """Small files together, so that few words are exchanged; a large one goes alone, so that none waits behind it."""
-    batch: list[Task] = []
-    size = 0
+def _batches(tasks: Iterable[Task]) -> Iterator[_Batch]:
+    """Small files together, so that few words are exchanged; a large one ends its batch, so that none waits for it."""
+    batch = _Batch()
     for task in tasks:
-        batch.append(task)
-        size += _size(task)
-        if len(batch) >= _BATCH_TASKS or size >= _BATCH_BYTES:
+        batch.tasks.append(task)
+        batch.size += _size(task)
+        if len(batch.tasks) >= _BATCH_TASKS or batch.size >= _BATCH_BYTES:
             yield batch
-            batch, size = [], 0
-    if batch:
+            batch = _Batch()
+    if batch.tasks:
         yield batch
 
 

@@ -19,6 +19,8 @@ from ec2zfs.hosts.secret import Secret
 
 _PIECE = 1 << 16
 _SAID = 4096
+_TIDYING_SECONDS = 15.0
+"""How long it may take to remove what it made."""
 
 
 class Child:
@@ -75,13 +77,13 @@ class Child:
     def finish(self) -> None:
         """Let it come to its end, which may take it some seconds."""
         _there(self._process.stdin).close()
-        process.reap(self._process, 2 * process.GRACE_SECONDS)
+        process.reap(self._process, _TIDYING_SECONDS)
         self.end()
 
     def end(self) -> None:
-        """End it now."""
+        """End it now; it may tidy up first."""
         process.kill(self._process, signal.SIGTERM)
-        if not process.reap(self._process, process.GRACE_SECONDS):
+        if not process.reap(self._process, _TIDYING_SECONDS):
             process.kill(self._process, signal.SIGKILL)
             process.reap(self._process, process.GRACE_SECONDS)
         process.close(self._process)
