@@ -58,7 +58,7 @@ def test_a_descriptor_that_it_inherits() -> None:
     reading, writing = os.pipe()
     os.write(writing, b"secret")
     os.close(writing)
-    assert _through(("sh", "-c", f"cat <&{reading}"), inherited=(reading,)) == (0, b"secret", True)
+    assert _through(("cat", f"/dev/fd/{reading}"), inherited=(reading,)) == (0, b"secret", True)
     os.close(reading)
 
 
