@@ -19,6 +19,7 @@ from tests.contract.encryption_ways import SMALL, Way, age_way, decrypted, encry
 
 from ec2zfs.encryption import formats
 from ec2zfs.encryption.identities import OWN_GPG, Identity, recognised
+from ec2zfs.encryption.interface import Format
 from ec2zfs.encryption.openpgp import OpenPgpDecryptor
 from ec2zfs.encryption.packets import encrypted_keys
 from ec2zfs.encryption.recipients import judged
@@ -239,6 +240,7 @@ _KILLED = """
 import os, signal, sys
 from tests.contract.encryption_ways import through
 from ec2zfs.encryption.identities import recognised
+from ec2zfs.encryption.interface import Format
 from ec2zfs.encryption.openpgp import OpenPgpDecryptor
 from ec2zfs.hosts.secret import Secret
 given, _, ciphertext = sys.stdin.buffer.read().partition(b"\\0")
@@ -283,4 +285,4 @@ def gnupg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gnupg]:
 
 
 def test_an_identity_has_no_text() -> None:
-    assert "rubbish" not in repr(Identity(formats.Format.AGE, Secret(b"rubbish")))
+    assert "rubbish" not in repr(Identity(Format.AGE, Secret(b"rubbish")))

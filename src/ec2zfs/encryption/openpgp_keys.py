@@ -45,18 +45,24 @@ def _blocks(text: str) -> list[str]:
 
 
 def _refuse_identity(text: str) -> None:
-    from pysequoia.packet import PacketPile, Tag
+    from pysequoia.packet import Tag
 
     refused = identity_refused("an OpenPGP private key", "the public one (`gpg --armor --export`)")
     if "PRIVATE KEY BLOCK" in text:
         raise refused
     for block in _blocks(text):
         try:
-            tags = asked(lambda block=block: {int(packet.tag) for packet in PacketPile.from_bytes(block.encode())})
+            tags = _tags(block)
         except LibraryFault as fault:
             raise _unparsed(str(fault)) from fault
         if tags & {int(Tag.SecretKey), int(Tag.SecretSubkey)}:
             raise refused
+
+
+def _tags(block: str) -> set[int]:
+    from pysequoia.packet import PacketPile
+
+    return asked(lambda: {int(packet.tag) for packet in PacketPile.from_bytes(block.encode())})
 
 
 def _recipient(cert: Cert, listed: gpg.ListedKey | None) -> Recipient:
