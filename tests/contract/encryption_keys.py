@@ -37,7 +37,8 @@ class Gnupg:
         """Make it in a directory with a short name: gpg-agent's socket stands in it."""
         home.mkdir(mode=0o700)
         made = cls(home)
-        # These keys protect nothing, and the best randomness takes seconds.
+        # These keys protect nothing; the best randomness and slow passphrases would take seconds.
+        (home / "gpg-agent.conf").write_text("s2k-count 65536\n")
         agent = ["gpg-agent", "--homedir", str(home), "--quiet", "--debug-quick-random", "--daemon"]
         subprocess.run(agent, check=True, stdout=subprocess.DEVNULL)
         made.gpg("--gen-key", stdin="\n".join(_card(name, expiry) for name, expiry in _CARDS.items()).encode())
