@@ -2,19 +2,30 @@
 BIN := .venv/bin
 # What works on whole worlds; these unit tests take about as long as all others, and run beside them.
 WORLDS := tests/unit/execute tests/unit/runs
+# What carries streams waits more than it works, and so runs beside the other contracts.
+STREAMS := tests/contract/test_transports.py tests/contract/test_stream_faults.py
 
-.PHONY: demo test check types unit-test world-test part-test contract-test lab-test bench lock ready-check ready-lab
+# Tests in the lab that tell long stories; they take about as long as all others, and run beside them.
+STORIES := $(addprefix tests/lab/test_,demo.py backup.py upkeep.py)
+
+.PHONY: demo test check types unit-test world-test part-test contract-test stream-test seam-test lab-test lab-stories \
+    lab-parts lab-image bench lock ready-check ready-lab
 
 demo: ready-lab
 	$(BIN)/ec2zfs demo
 
-test: check lab-test
+# In it sweeps ("killed at any call") try every call; else one of each kind (tests/conftest.py). The image is built in what
+# the checks leave of the processor.
+test: export EVERY := --every
+test: ready-lab
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target check lab-image
+	$(MAKE) --no-print-directory lab-test
 
 check: ready-check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	$(MAKE) --no-print-directory --jobs 4 --output-sync=target contract-test types unit-test
+	$(MAKE) --no-print-directory --jobs 5 --output-sync=target contract-test types unit-test
 
 types:
 	$(BIN)/mypy
@@ -22,16 +33,30 @@ types:
 unit-test: world-test part-test
 
 world-test:
-	$(BIN)/pytest $(WORLDS)
+	$(BIN)/pytest $(EVERY) $(WORLDS)
 
 part-test:
-	$(BIN)/pytest tests/unit $(WORLDS:%=--ignore=%)
+	$(BIN)/pytest $(EVERY) tests/unit $(WORLDS:%=--ignore=%)
 
-contract-test:
-	$(BIN)/pytest tests/contract
+contract-test: stream-test seam-test
 
-lab-test: ready-lab
-	$(BIN)/pytest --timeout 900 --durations 12 tests/lab
+stream-test:
+	$(BIN)/pytest $(EVERY) $(STREAMS)
+
+seam-test:
+	$(BIN)/pytest $(EVERY) tests/contract $(STREAMS:%=--ignore=%)
+
+lab-test: ready-lab lab-image
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=line lab-stories lab-parts
+
+lab-stories:
+	$(BIN)/pytest -v --durations 12 $(STORIES)
+
+lab-parts:
+	$(BIN)/pytest -v --durations 12 tests/lab $(STORIES:%=--ignore=%)
+
+lab-image: ready-lab
+	nice -n 19 $(BIN)/ec2zfs lab build
 
 bench: ready-lab
 	$(BIN)/python -m bench

@@ -1,8 +1,25 @@
-"""What holds for the tests of every folder."""
+"""What holds for the tests of every folder.
+
+`--every` lets sweeps ("killed at any call") try every place; without it they try one of each kind (tests/sweep.py).
+`make check` goes without, `make test` with it: docs/design.md, "How it is tested", says what belongs where.
+"""
 
 from __future__ import annotations
 
 import gc
+
+import pytest
+from tests import sweep
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--every`."""
+    parser.addoption(sweep.EVERY, action="store_true", help="sweeps try every call, not one of each kind")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell sweeps."""
+    sweep.set_every(config.getoption(sweep.EVERY))
 
 
 def pytest_collection_finish() -> None:

@@ -31,7 +31,7 @@ LONG = '''
 trap 'echo interrupted >>"$0"' INT
 trap 'echo ended >>"$0"; exit 0' TERM
 echo began >>"$0"
-sleep 64.25 &
+sleep 67.25 &
 wait
 '''
 CLEANUP = '''
@@ -99,7 +99,7 @@ def test_ctrl_c_ends_the_command_in_order_and_the_cleanup_runs(terminal: Termina
     assert terminal.controller.communicate(timeout=30) == ("in good order\n", "")
     assert terminal.controller.returncode == 0
     assert terminal.lines() == ["began", "ended", "cleaning", "cleaned"]
-    assert soon(lambda: not running("sleep", "64.25"))
+    assert soon(lambda: not running("sleep", "67.25"))
     assert sshd.logins == logins, "the connection was lost, and made anew"
 
 

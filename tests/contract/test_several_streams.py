@@ -96,7 +96,7 @@ def test_a_connection_that_was_lost_is_made_anew_once_for_all(doomed: Sshd, rela
     def lose_and_go_on() -> None:
         together.wait(10)
         with pytest.raises(HostError):
-            relayed.run(Command.of("sleep", "65.25"))
+            relayed.run(Command.of("sleep", "68.25"))
         for _ in range(5):
             relayed.run(TRUE)
 

@@ -282,8 +282,8 @@ def test_an_interrupt_ends_the_command_there(sshd: Sshd, connected: Connected) -
     host.run(TRUE)
     threading.Timer(0.3, _press_ctrl_c).start()
     with pytest.raises(KeyboardInterrupt):
-        host.run(Command.of("sleep", "63.25"))
-    assert ["sleep", "63.25"] not in descendants(sshd.process.pid).values()
+        host.run(Command.of("sleep", "69.25"))
+    assert ["sleep", "69.25"] not in descendants(sshd.process.pid).values()
 
 
 # The far side

@@ -59,6 +59,13 @@ class FakeVolumes:
         self._made = 0
         self._one_at_a_time = threading.RLock()
 
+    def __getstate__(self) -> dict[str, object]:
+        """A copy has a lock of its own."""
+        return {name: value for name, value in vars(self).items() if name != "_one_at_a_time"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state, _one_at_a_time=threading.RLock())
+
     @property
     def paid(self) -> list[Volume]:
         """Every volume that exists, listed yet or not, without letting time pass. What the operator pays for."""
@@ -98,7 +105,7 @@ class FakeVolumes:
         """As `VolumesApi.volumes`."""
         with self._one_at_a_time:
             for stored in self._all.values():
-                stored.unseen -= 1
+                stored.unseen = max(stored.unseen - 1, -1)
             listed = sorted((stored.volume for stored in self._all.values() if stored.unseen < 0), key=_order)
             for stored in self._all.values():
                 stored.step()

@@ -12,7 +12,6 @@ runs loses its memory, a terminated one lets its volumes go, and two instances a
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -137,7 +136,7 @@ class Day:
 
     def copy(self) -> Day:
         """Another world that is as this one is now."""
-        return copy.deepcopy(self, {id(self.volumes._one_at_a_time): threading.RLock()})
+        return copy.deepcopy(self)
 
     def _make_datasets(self) -> None:
         self.copies.zfs.create("cloud")

@@ -156,7 +156,7 @@ class FakeInstances:
 
     def _step(self) -> None:
         for id_ in self._unseen:
-            self._unseen[id_] -= 1
+            self._unseen[id_] = max(self._unseen[id_] - 1, 0)
         for id_, instance in self.all.items():
             if instance.state in NEXT:
                 self._set(id_, NEXT[instance.state])

@@ -306,6 +306,11 @@ class Pool:
         """The program that received is gone, whatever came of it."""
         self.find(target).receiving = False
 
+    def receives_end(self) -> None:
+        """All programs that received are gone."""
+        for dataset in self.datasets.values():
+            dataset.receiving = False
+
     def receive_upto(self, target: str, stream: Stream, upto: int) -> None:
         """Take in the stream up to there; all of it makes the snapshot."""
         found = self.find(target)

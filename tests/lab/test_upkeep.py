@@ -63,8 +63,16 @@ def grown(size: int) -> Want:
 
 def formatted(operator: Operator) -> int:
     """How many volumes of the second generation bear a LUKS header at this moment."""
-    files = [backing(operator.lab, each["VolumeId"]) for each in operator.current(2)]
-    return sum(file.read_bytes()[:6] == LUKS if file.exists() else False for file in files)
+    return sum(begins(backing(operator.lab, each["VolumeId"])) == LUKS for each in operator.current(2))
+
+
+def begins(file: Path) -> bytes:
+    """Its first bytes alone: this is asked ten times a second of files of gibibytes."""
+    try:
+        with file.open("rb", buffering=0) as volume:
+            return volume.read(len(LUKS))
+    except FileNotFoundError:
+        return b""
 
 
 def test_quotas_and_a_wrong_key_change_nothing(operator: Operator, client: LabClient, tmp_path: Path) -> None:

@@ -41,8 +41,8 @@ def test_a_missing_program_behind_sudo() -> None:
 @pytest.mark.usefixtures("sudo")
 def test_a_time_limit_ends_what_sudo_started() -> None:
     with pytest.raises(CommandTimeout):
-        ROOT.run(Command.of("sh", "-c", "sleep 71.25 & sleep 71.25; true", timeout=0.5))
-    left = subprocess.run(["pgrep", "-fx", "sleep 71.25"], check=False, stdout=subprocess.DEVNULL)
+        ROOT.run(Command.of("sh", "-c", "sleep 75.25 & sleep 75.25; true", timeout=0.5))
+    left = subprocess.run(["pgrep", "-fx", "sleep 75.25"], check=False, stdout=subprocess.DEVNULL)
     assert left.returncode == 1
 
 

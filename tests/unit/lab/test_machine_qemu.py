@@ -19,6 +19,7 @@ from ec2zfs.lab.machines.qemu import (
     Wiring,
     blockdev,
     command,
+    device,
     disk_devices,
     free_port,
     identity,
@@ -89,9 +90,10 @@ def test_a_comma_in_a_path_does_not_end_the_option() -> None:
 
 
 def test_there_are_ports_for_40_volumes_and_their_replacements() -> None:
-    ports = [value for value in values(argv(), "-device") if value.startswith("pcie-root-port")]
-    addresses = {part for value in ports for part in value.split(",") if part.startswith("addr=")}
-    assert len(ports) == len(addresses) == PORTS == 64
+    bridges = [value.split(",")[1] for value in values(argv(), "-device") if value.startswith("pci-bridge")]
+    devices = [device(replace(DISK, port=port)) for port in range(PORTS)]
+    assert len({(each["bus"], each["addr"]) for each in devices}) == PORTS == 64
+    assert {f"id={each['bus']}" for each in devices} == set(bridges)
 
 
 def test_the_hardware_is_the_same_whoever_the_machine_is() -> None:
@@ -102,9 +104,9 @@ def test_the_hardware_is_the_same_whoever_the_machine_is() -> None:
 
 def test_a_volume_is_known_by_its_serial_and_survives_the_death_of_qemu() -> None:
     words = disk_devices([DISK])
-    device = json.loads(values(words, "-device")[0])
-    assert device["serial"] == "vol0123456789abcdef0"
-    assert device["bus"] == "port7"
+    plugged = json.loads(values(words, "-device")[0])
+    assert plugged["serial"] == "vol0123456789abcdef0"
+    assert (plugged["bus"], plugged["addr"]) == ("bridge0", "0x8")
     host = blockdev(DISK)
     assert json.loads(values(words, "-blockdev")[0]) == host
     assert host["cache"] == {"direct": False, "no-flush": True}

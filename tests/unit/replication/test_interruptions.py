@@ -6,9 +6,9 @@ Every moment of one rich day, one by one; test_histories.py has random ones.
 from __future__ import annotations
 
 import pytest
-from tests.fakes.fuse import Fuse, Killed
+from tests.fakes.fuse import Killed
 from tests.fakes.zfs_pool import ZfsSays
-from tests.unit.replication.world import World
+from tests.unit.replication.world import World, deaths_of
 
 from ec2zfs.model.snapshot import Snapshot
 from ec2zfs.model.source import Source
@@ -48,21 +48,12 @@ def settled(world: World) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
 
 def test_dying_at_any_moment_changes_nothing_in_the_end() -> None:
     straight = rich_day()
-    counting = Fuse()
-    straight.listen(counting.step)
-    straight.replicate().raise_for_errors()
-    moments = len(counting.calls)
-    assert moments > 60
-    for moment in range(1, moments + 1):
-        world = rich_day()
-        world.listen(Fuse(moment).step)
-        with pytest.raises(Killed):
-            world.replicate()
+    for death in deaths_of(straight, lambda world: world.replicate().raise_for_errors(), at_least=10):
+        world = death.world
         before = world.copies()
-        world.listen()
         world.replicate().raise_for_errors()
-        assert settled(world) == settled(straight), counting.calls[moment - 1]
-        assert (world.held(), world.noted()) == ({}, {}), counting.calls[moment - 1]
+        assert settled(world) == settled(straight), death.calls
+        assert (world.held(), world.noted()) == ({}, {}), death.calls
         assert all(kept(before.get(name, []), copy) for name, copy in world.copies().items())
         assert world.replicate().steps == 0
 

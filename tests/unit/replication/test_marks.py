@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-from tests.fakes.fuse import Fuse, Killed
 from tests.fakes.zfs_changes import rename
 from tests.unit.replication.test_renames import at_site, guids, world_of_copies
-from tests.unit.replication.world import TANK, World
+from tests.unit.replication.world import TANK, World, deaths_of
 
 from ec2zfs.errors import CommandFailed
 
@@ -45,15 +43,8 @@ def test_all_are_marked_in_one_execution_and_then_they_follow() -> None:
 
 
 def test_killed_at_any_event_the_next_run_marks_what_is_left() -> None:
-    counting, straight = Fuse(), of_an_earlier_version()
-    straight.listen(counting.step)
-    straight.replicate()
-    for moment in range(1, len(counting.calls) + 1):
-        world = of_an_earlier_version()
-        world.listen(Fuse(moment).step)
-        with pytest.raises(Killed):
-            world.replicate()
-        world.listen()
+    for death in deaths_of(of_an_earlier_version(), at_least=2):
+        world = death.world
         world.replicate().raise_for_errors()
         assert marks(world) == right_marks(world)
 

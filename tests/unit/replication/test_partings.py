@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.fuse import Fuse, Killed
 from tests.fakes.zfs_changes import rename
 from tests.unit.replication.test_renames import at_site, guids, world_of_copies
-from tests.unit.replication.world import NOW, TANK, World
+from tests.unit.replication.world import NOW, TANK, World, deaths_of
 
 from ec2zfs.errors import CommandFailed, Refused, ReplicationConflict
 from ec2zfs.execute.reconciliation import Reconciler
@@ -63,22 +63,15 @@ def test_copies_change_places_in_one_run_and_killed_at_any_event_in_two(events: 
     before = happen(copied(), *events)
     made = {f"tank/{event[1:]}@two" for event in events if event[0] == "+"}
     before.take("two")
-    straight, counting = copy.deepcopy(before), Fuse()
-    straight.listen(counting.step)
-    straight.replicate().raise_for_errors()
+    straight = before
+    deaths = deaths_of(straight, lambda world: world.replicate().raise_for_errors(), at_least=14)
     assert guids(straight) == at_site(straight)
     assert {line for line in straight.sent() if not line.startswith("-i ")} == made
-    for moment, event in enumerate(counting.calls, 1):
-        if ": after " in event:
-            continue  # as the event before the next one
-        world = copy.deepcopy(before)
-        world.listen(Fuse(moment).step)
-        with pytest.raises(Killed):
-            world.replicate()
-        world.listen()
+    for death in deaths:
+        world = death.world
         world.replicate().raise_for_errors()
-        assert guids(world) == at_site(world), event
-        assert (world.held(), world.noted()) == ({}, {}), event
+        assert guids(world) == at_site(world), death.calls
+        assert (world.held(), world.noted()) == ({}, {}), death.calls
         assert {line for line in world.sent() if not line.startswith(("-i ", "-t "))} <= made
 
 

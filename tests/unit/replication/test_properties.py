@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes.fuse import Fuse, Killed
 from tests.fakes.zfs_world import unheard
-from tests.unit.replication.world import TANK, World
+from tests.unit.replication.world import TANK, World, deaths_of
 
 from ec2zfs.errors import CommandFailed, HostError
 from ec2zfs.execute.replication import preview
@@ -184,19 +184,13 @@ def test_a_host_that_goes_while_properties_are_set_leaves_them_to_the_next_run()
 
 
 def test_killed_at_any_moment_the_next_run_ends_with_the_same_properties() -> None:
-    counting = Fuse()
-    world = grown()
-    world.listen(counting.step)
-    world.replicate()
-    straight = {name: given_to(world, name) for name in NAMES}
-    for moment in range(1, len(counting.calls) + 1):
-        world = grown()
-        world.listen(Fuse(moment).step)
-        with pytest.raises(Killed):
-            world.replicate()
-        world.listen()
+    whole = grown()
+    deaths = deaths_of(whole, at_least=9)
+    straight = {name: given_to(whole, name) for name in NAMES}
+    for death in deaths:
+        world = death.world
         world.replicate().raise_for_errors()
-        assert {name: given_to(world, name) for name in NAMES} == straight, counting.calls[moment - 1]
+        assert {name: given_to(world, name) for name in NAMES} == straight, death.calls
         assert world.replicate().properties == ()
 
 

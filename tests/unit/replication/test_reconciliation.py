@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 
 import pytest
-from tests.fakes.fuse import Fuse, Killed
+from tests.fakes.fuse import Killed
 from tests.unit.replication.test_plan import dataset
-from tests.unit.replication.world import TANK, World
+from tests.unit.replication.world import TANK, World, deaths_of
 
 from ec2zfs.errors import CommandFailed, Refused
 from ec2zfs.execute.reconciliation import Reconciler
@@ -181,22 +181,13 @@ def test_after_a_repair_the_next_run_carries_on(case: str) -> None:
 def test_killed_at_any_event_and_run_again_it_ends_the_same(case: str) -> None:
     accident, set_aside, _ = CASES[case]
     straight = world_with(accident)
-    fresh = copy.deepcopy(straight)
-    counting = Fuse()
-    straight.listen(counting.step)
-    repair(straight, set_aside=set_aside)
-    straight.listen()
+    deaths = deaths_of(straight, partial(repair, set_aside=set_aside), at_least=2)
     straight.replicate().raise_for_errors()
-    assert len(counting.calls) > 6
-    for moment in range(1, len(counting.calls) + 1):
-        world = copy.deepcopy(fresh)
-        world.listen(Fuse(moment).step)
-        with pytest.raises(Killed):
-            repair(world, set_aside=set_aside)
-        world.listen()
+    for death in deaths:
+        world = death.world
         repair(world, set_aside=set_aside)
         world.replicate().raise_for_errors()
-        assert world.copies() == straight.copies(), counting.calls[moment - 1]
+        assert world.copies() == straight.copies(), death.calls
 
 
 def test_without_a_conflict_nothing_is_to_be_done() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.fakes.fuse import Fuse, Killed
 from tests.fakes.zfs_changes import rename
 from tests.fakes.zfs_pool import ZfsSays
-from tests.unit.replication.world import NOW, TANK, World
+from tests.unit.replication.world import NOW, TANK, World, deaths_of
 
 from ec2zfs.errors import CommandFailed
 from ec2zfs.execute.hold_listing import list_holds
@@ -70,18 +70,11 @@ def test_killed_at_any_event_it_ends_the_same() -> None:
     before = world_of_copies()
     rename(before.site.zfs, ["tank/a", "tank/c"])
     before.take("two")
-    straight, counting = copy.deepcopy(before), Fuse()
-    straight.listen(counting.step)
-    straight.replicate().raise_for_errors()
-    for moment in range(1, len(counting.calls) + 1):
-        world = copy.deepcopy(before)
-        world.listen(Fuse(moment).step)
-        with pytest.raises(Killed):
-            world.replicate()
-        world.listen()
+    for death in deaths_of(before, lambda world: world.replicate().raise_for_errors(), at_least=14):
+        world = death.world
         world.replicate().raise_for_errors()
-        assert guids(world) == at_site(world), counting.calls[moment - 1]
-        assert (world.held(), world.noted()) == ({}, {}), counting.calls[moment - 1]
+        assert guids(world) == at_site(world), death.calls
+        assert (world.held(), world.noted()) == ({}, {}), death.calls
         assert all(line.startswith(("-i ", "-t ")) for line in world.sent())
 
 

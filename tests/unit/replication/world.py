@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from tests.fakes.deaths import Death, Deaths
 from tests.fakes.zfs_world import WorldTransport, ZfsHost, unheard
 
 from ec2zfs.execute.progress import Progress, Silent
@@ -96,3 +97,35 @@ class World:
         words = [line.replace("-L -e -c ", "") for line in self.transport.carried]
         self.transport.carried.clear()
         return words
+
+
+def deaths_of(
+    world: World, work: Callable[[World], object] = World.replicate, *, at_least: int
+) -> Iterator[Death[World, str]]:
+    """Let a world do its work to the end, and give the worlds that deaths meanwhile can leave, which nobody hears.
+
+    It is one of each kind of event that changes something, or with `--every` all; `at_least`: how many kinds there are.
+    """
+    deaths = Deaths[World, str](world, state=_hosts, receiver=lambda each: each.receiver)
+
+    def heard(event: str) -> None:  # a function, so that copies of the world have it too and none of their own
+        deaths.look(event)
+
+    world.listen(heard)
+    work(world)
+    world.listen()
+    return (_unheard(death) for death in deaths.tried(_kind, at_least=at_least))
+
+
+def _hosts(world: World) -> tuple[ZfsHost, ZfsHost]:
+    return world.site, world.receiver
+
+
+def _unheard(death: Death[World, str]) -> Death[World, str]:
+    death.world.listen()
+    return death
+
+
+def _kind(event: str) -> str:
+    """The host, the tool and its verb, as in `site: before zfs hold`."""
+    return " ".join(event.split()[:4])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tests import sweep
 from tests.fakes.day import POOL_KEY, Controller, Cut, Day
+from tests.fakes.deaths import Death, Deaths
 from tests.fakes.pool_machine import PoolMachine
 from tests.fakes.world import World
 
@@ -124,14 +127,52 @@ def runs_of(
     only: Collection[str] = (),
     work: Callable[[Controller], object] = ended,
 ) -> Iterator[tuple[Day, Controller]]:
-    """A world of its own for each call that a run makes, with a controller to which something happens there.
+    """A world of its own for the calls that a run makes, with a controller to which something happens there.
 
-    `only`: the first words of the calls that are tried, such as `ec2` or `stream:`; all if there are none. `work`: what
-    the run is, if it is not that of the first day.
+    It is one call of each kind, which is its stage and name, or with `--every` each call. `only`: the first words of
+    the calls that are tried, such as `ec2` or `stream:`; all if there are none. `work`: what the run is, if it is not
+    that of the first day.
     """
     whole = Controller(before.copy())
     work(whole)
-    for number, (_, name) in enumerate(whole.cut.calls, 1):
-        if not only or name.split()[0] in only:
-            day = before.copy()
-            yield day, Controller(day, cut(number))
+    calls = [(number, call) for number, call in enumerate(whole.cut.calls, 1) if not only or call[1].split()[0] in only]
+    for place in sweep.places([call for _, call in calls]):
+        day = before.copy()
+        yield day, Controller(day, cut(calls[place][0]))
+
+
+Call = tuple[str, str]
+"""A stage and the name of what is called."""
+
+
+@dataclass(kw_only=True)
+class _Witness(Cut):
+    """Nothing happens to the controller, but before and after each of its calls it could."""
+
+    deaths: Deaths[Day, Call]
+
+    def begin(self, stage: str, name: str) -> bool:
+        self.calls.append((stage, name))
+        self.deaths.look(self.calls[-1])
+        return True
+
+    def fail(self, name: str) -> None:
+        self.deaths.look(self.calls[-1])
+
+
+def deaths_of(
+    before: Day, work: Callable[[Controller], object] = ended, *, at_least: int
+) -> Iterator[Death[Day, Call]]:
+    """The worlds that deaths in a run can leave: one of each kind of call that changes something; with `--every` all.
+
+    `work`: what the run is, if it is not that of the first day. `at_least`: how many kinds there are.
+    """
+    day = before.copy()
+    deaths = Deaths[Day, Call](day, state=vars, receiver=lambda day: day.copies)
+    work(Controller(day, _Witness(deaths=deaths)))
+    return deaths.tried(at_least=at_least)
+
+
+def stages_of(death: Death[Day, Call]) -> set[str]:
+    """The stages in which a death leaves this world."""
+    return {stage for stage, _ in death.calls}

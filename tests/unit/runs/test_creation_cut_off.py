@@ -20,6 +20,7 @@ from tests.unit.runs.days import (
     FIRST_DAY,
     RESTING,
     ScriptedMachine,
+    deaths_of,
     living,
     machine_of,
     require_complete,
@@ -52,13 +53,11 @@ def require_order(day: Day) -> None:
 
 @pytest.mark.parametrize("off", [False, True], ids=["found as it was", "switched off meanwhile"])
 @pytest.mark.parametrize("market", Market)
-@pytest.mark.parametrize("moment", Moment)
-def test_killed_at_any_call_and_run_again_there_is_the_one_pool(moment: Moment, market: Market, off: bool) -> None:
+def test_killed_at_any_call_and_run_again_there_is_the_one_pool(market: Market, off: bool) -> None:
     late = PoolMachine(FakeVolumes("cloud", unseen_looks=2))
     nothing = Day(market, late, made=False)
-    for day, dying in runs_of(nothing, lambda call: Cut(call, moment), work=Controller.create_pool):
-        with pytest.raises(Killed):
-            dying.create_pool()
+    for death in deaths_of(nothing, Controller.create_pool, at_least=16):
+        day = death.world
         if off:
             day.dead_man_fires()
         was_up = UP & {*living(day)}

@@ -7,8 +7,7 @@ from datetime import timedelta
 
 import pytest
 from tests.fakes.day import DAILY, Controller, Cut, Day
-from tests.fakes.fuse import Killed, Moment
-from tests.unit.runs.days import FIRST_DAY, NEXT_DAY, ran, require_rest, runs_of
+from tests.unit.runs.days import FIRST_DAY, NEXT_DAY, deaths_of, ran, require_rest
 
 from ec2zfs.errors import CommandFailed, NoCapacity, ReplicationConflict
 from ec2zfs.model.instance import Market
@@ -96,11 +95,9 @@ def test_a_snapshot_with_a_clone_or_without_our_property_stays(day: Day) -> None
     assert ours(day, "www") == ["ec2zfs_2026-11-26T02:17:00Z_daily"]
 
 
-@pytest.mark.parametrize("moment", Moment)
-def test_killed_at_any_call_and_run_again_no_base_is_lost(day: Day, moment: Moment) -> None:
-    for world, dying in runs_of(day, lambda call: Cut(call, moment), work=lambda whole: whole.back_up(THIRD_DAY)):
-        with pytest.raises(Killed):
-            dying.back_up(THIRD_DAY)
+def test_killed_at_any_call_and_run_again_no_base_is_lost(day: Day) -> None:
+    for death in deaths_of(day, lambda whole: whole.back_up(THIRD_DAY), at_least=15):
+        world = death.world
         copied = world.copied()
         Controller(world).back_up(THIRD_DAY + timedelta(days=1))
         require_rest(world)

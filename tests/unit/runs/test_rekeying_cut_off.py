@@ -7,12 +7,12 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+from tests import sweep
 from tests.fakes.cloud import FakeVolumes
-from tests.fakes.day import POOL_KEY, Controller, Cut, Day
-from tests.fakes.fuse import Killed, Moment
+from tests.fakes.day import POOL_KEY, Controller, Day
 from tests.fakes.key_machine import KeyMachine
 from tests.fakes.pools import PAIR, ZONE
-from tests.unit.runs.days import runs_of, stage_of, unlocks
+from tests.unit.runs.days import deaths_of, stages_of, unlocks
 
 from ec2zfs.execute import rekeying, scans
 from ec2zfs.hosts.secret import Secret
@@ -24,6 +24,9 @@ NEW = Secret(b"the key that opens the pool from now on")
 RENEWAL = Renewal(Want(1, "gp3", ZONE), Caution(timedelta(days=7), accept_degraded=True))
 OLD_ALONE = ("", "start the receiver", "unlock the pool")
 NEW_ALONE = ("delete what was kept long enough", "lock the pool", "stop the receiver")
+
+OLD, BOTH, FRESH = (True, False), (True, True), (False, True)
+"""Which of the two keys opens the pool."""
 
 
 @pytest.fixture(autouse=True)
@@ -57,23 +60,20 @@ def opened_by(day: Day, key: Secret) -> set[str]:
 
 @pytest.mark.parametrize("spare", [0, 1])
 def test_killed_at_any_call_both_keys_open_the_pool_until_the_old_one_is_removed(spare: int) -> None:
-    seen: dict[str, set[tuple[bool, bool]]] = {}
-    for day, dying in runs_of(day_with(spare), partial(Cut, moment=Moment.AFTER), work=renewed):
-        with pytest.raises(Killed):
-            renewed(dying)
+    seen: dict[str, set[tuple[bool, ...]]] = {}
+    for death in deaths_of(day_with(spare), renewed, at_least=12):
+        day = death.world
         day.dead_man_fires()
-        old, new = (unlocks(day, key, accept_degraded=not spare) for key in (POOL_KEY, NEW))
-        seen.setdefault(stage_of(dying), set()).add((old, new))
+        keys = tuple(unlocks(day, key, accept_degraded=not spare) for key in (POOL_KEY, NEW))
+        for stage in stages_of(death):
+            seen.setdefault(stage, set()).add(keys)
 
         renewed(Controller(day))
 
         assert opened_by(day, POOL_KEY) == set()
         assert opened_by(day, NEW) == {"cloud-v1s1-g2", "cloud-v1s2-g2"}
         assert unlocks(day, NEW)
-    first, last = {(True, False)}, {(False, True)}
-    assert [seen.pop(stage) for stage in OLD_ALONE] == [first] * len(OLD_ALONE)
-    assert seen.pop("add the new key") == {(True, False), (True, True)}
-    assert seen.pop("remove the old key") == {(True, True), (False, True)}
-    assert [seen.pop(stage, last) for stage in NEW_ALONE] == [last] * len(NEW_ALONE)
-    assert {name: what for name, what in seen.items() if what != {(True, True)}} == {}
-    assert {"round 1 of 2", "round 2 of 2", "test the new key"} <= set(seen)
+    expected = {stage: {BOTH} for stage in {*seen, "round 1 of 2", "round 2 of 2", "test the new key"}}
+    expected |= {stage: {OLD} for stage in OLD_ALONE} | {stage: {FRESH} for stage in NEW_ALONE if stage in seen}
+    expected |= {"add the new key": {OLD, BOTH}, "remove the old key": {BOTH, FRESH}}
+    sweep.require_seen(seen, expected)

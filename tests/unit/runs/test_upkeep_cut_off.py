@@ -11,10 +11,9 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from tests.fakes.day import POOL_KEY, Controller, Cut, Day
-from tests.fakes.fuse import Killed, Moment
+from tests.fakes.day import POOL_KEY, Controller, Day
 from tests.fakes.pools import PAIR, SIX, ZONE
-from tests.unit.runs.days import FIRST_DAY, machine_of, require_complete, runs_of, unlocks
+from tests.unit.runs.days import FIRST_DAY, deaths_of, machine_of, require_complete, unlocks
 
 from ec2zfs.errors import CloudError, PoolUnwell, Refused
 from ec2zfs.execute import scans
@@ -62,17 +61,13 @@ def require_grown(day: Day, way: Strategy) -> None:
 @pytest.mark.parametrize("off", [False, True], ids=["found as it was", "switched off meanwhile"])
 @pytest.mark.parametrize("way", Strategy)
 def test_killed_at_any_call_and_given_again_it_finishes(way: Strategy, off: bool) -> None:
-    tried = 0
-    for day, dying in runs_of(Day(), partial(Cut, moment=Moment.AFTER), work=partial(grown, way)):
-        with pytest.raises(Killed):
-            grown(way, dying)
+    for death in deaths_of(Day(), partial(grown, way), at_least=15):
+        day = death.world
         if off:
             day.dead_man_fires()
         grown(way, Controller(day))
         require_grown(day, way)
         assert (day.machine.imported == []) or not off
-        tried += 1
-    assert tried > 40
 
 
 BOLD = replace(CAREFUL, accept_degraded=True)
@@ -104,16 +99,11 @@ def test_on_a_pool_that_just_fits_no_volume_leaves_early_unless_that_is_accepted
 
 @pytest.mark.parametrize("between", ["nothing", "switched off", "a daily run", "a repair"])
 def test_on_a_pool_that_just_fits_it_may_be_killed_at_any_call_too(full: Day, between: str) -> None:
-    tried = 0
     work = partial(grown, Strategy.REPLACEMENT, caution=BOLD)
-    for day, dying in runs_of(full, partial(Cut, moment=Moment.AFTER), work=work):
-        with pytest.raises(Killed):
-            work(dying)
-        happened(day, between)
-        work(Controller(day))
-        require_grown(day, Strategy.REPLACEMENT)
-        tried += 1
-    assert tried > 60
+    for death in deaths_of(full, work, at_least=35):
+        happened(death.world, between)
+        work(Controller(death.world))
+        require_grown(death.world, Strategy.REPLACEMENT)
 
 
 def happened(day: Day, between: str) -> None:
@@ -146,17 +136,13 @@ def test_more_volumes_than_attachments_are_no_obstacle_to_the_daily_run(full: Da
 def test_a_vdev_more_is_killed_at_any_call_and_the_pool_opens_whole_all_the_same() -> None:
     before = Day()
     before.design = replace(before.design, layout=replace(PAIR, vdevs=2))
-    tried = 0
-    for day, dying in runs_of(before, partial(Cut, moment=Moment.AFTER), work=added):
-        with pytest.raises(Killed):
-            added(dying)
+    for death in deaths_of(before, added, at_least=12):
+        day = death.world
         day.dead_man_fires()
         assert unlocks(day)
         assert len(added(Controller(day)).vdevs) == 2
         assert unlocks(day)
         assert day.volumes.made == 4
-        tried += 1
-    assert tried > 20
 
 
 def test_a_vdev_more_leaves_an_attachment_free_as_a_new_pool_does(full: Day) -> None:

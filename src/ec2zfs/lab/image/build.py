@@ -188,7 +188,7 @@ def _pipeline(pipeline: list[list[str]], log: BinaryIO, lock: int) -> list[subpr
 def _clear(bench: Bench) -> None:
     if bench.work.exists():
         private(bench.work, 0o755)
-        subprocess.run([*bench.as_root(), "rm", "-rf", str(bench.work)], check=True)
+        subprocess.run([*bench.as_root(), "rm", "-rf", "--one-file-system", str(bench.work)], check=True)
 
 
 def _check_tools(needed: dict[str, str]) -> None:

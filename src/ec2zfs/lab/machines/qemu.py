@@ -14,22 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-# 8 slots of 8 functions: 40 volumes, spare ones for replacements, and no device to share a port (local-ec2.md).
+# 40 volumes and spare ones for replacements: four bridges of 16 slots. PCIe has a port for each device; 64 ports, with
+# the services of each, are 500 devices more that a booting guest has to find.
 PORTS = 64
-FIRST_SLOT = 0x10
+SLOTS = 16
+FIRST_BRIDGE = 0x10
 IDENTITY_BYTES = 1024
 WAITING = "ec2zfs-lab: template waits for an identity"
 
 APPEND = (
-    "root=LABEL=ec2zfs-root rw console=ttyS0 net.ifnames=0 mitigations=off random.trust_cpu=on no_timer_check "
-    "nowatchdog quiet loglevel=4 panic=5"
+    "console=ttyS0 net.ifnames=0 mitigations=off random.trust_cpu=on no_timer_check nowatchdog quiet loglevel=4 panic=5"
 )
 # Translated code is found again only where it stood before: with random addresses every program start translates anew,
 # which makes starts three times as slow.
 TRANSLATED_APPEND = "norandmaps"
 # The newest processor would be `max`. Its wide registers, fifth level of page tables and guards of user memory are work
-# for the translation; these are what ZFS, LUKS and OpenSSL profit from.
-TRANSLATED_CPU = "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes,+pclmulqdq,+rdrand,+fsgsbase"
+# for the translation; these are what ZFS, LUKS and OpenSSL profit from. With svm, udev would load KVM.
+TRANSLATED_CPU = "qemu64,-svm,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes,+pclmulqdq,+rdrand,+fsgsbase"
 
 RELAY = Path(__file__).parent / "relay.py"
 
@@ -136,7 +137,7 @@ def command(
         *("-netdev", _network(wiring), "-device", "virtio-net-pci,id=nic,netdev=net,addr=0x4,romfile="),
         *("-chardev", f"file,id=console,path={_escape(files.console)},append=on", "-serial", "chardev:console"),
         *("-qmp", f"unix:{_escape(files.qmp)},server=on,wait=off", "-pidfile", str(files.pid), "-daemonize"),
-        *(word for port in range(PORTS) for word in ("-device", _port(port))),
+        *(word for bridge in range(PORTS // SLOTS) for word in ("-device", _bridge(bridge))),
     ]
 
 
@@ -160,7 +161,9 @@ def device(disk: Plugged) -> dict[str, object]:
         "id": f"disk-{disk.serial}",
         "drive": disk.serial,
         "serial": disk.serial,
-        "bus": f"port{disk.port}",
+        "bus": f"bridge{disk.port // SLOTS}",
+        "addr": f"{1 + disk.port % SLOTS:#x}",  # slot 0 is the bridge's own
+        "disable-legacy": "on",  # on PCI it would ask for ports of the processor, of which a bridge has too few
     }
 
 
@@ -201,10 +204,8 @@ def _network(wiring: Wiring) -> str:
     )
 
 
-def _port(port: int) -> str:
-    slot, function = FIRST_SLOT + port // 8, port % 8
-    shared = ",multifunction=on" if function == 0 else ""
-    return f"pcie-root-port,id=port{port},chassis={port + 1},slot={port + 1},addr={slot:#x}.{function}{shared}"
+def _bridge(number: int) -> str:
+    return f"pci-bridge,id=bridge{number},chassis_nr={number + 1},addr={FIRST_BRIDGE + number:#x}"
 
 
 def _escape(path: Path) -> str:

@@ -18,8 +18,6 @@ import struct
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +64,8 @@ def told() -> Identity:
 
 def rehearse() -> None:
     """Run what a first boot runs, so that it lies in memory when that is saved."""
+    import urllib.request  # noqa: F401 - what asks the metadata imports it again, without work
+
     directory = Path("/run/ec2zfs-lab-rehearsal")
     directory.mkdir()
     for kind in HOST_KEYS:
@@ -124,6 +124,8 @@ class Metadata:
 
     def get(self, path: str) -> str | None:
         """The text at `path`, or None: it does not exist, or nobody answers before the deadline."""
+        import urllib.error  # not above: a later boot asks for nothing, and would be a second longer
+
         while True:
             try:
                 if self.token is None:
@@ -143,6 +145,8 @@ class Metadata:
 
     def ask(self, method: str, path: str, headers: dict[str, str]) -> str:
         """One request; HTTPError or another OSError when it fails."""
+        import urllib.request
+
         request = urllib.request.Request(f"{self.endpoint}/{path}", headers=headers, method=method)
         with urllib.request.urlopen(request, timeout=5) as answer:
             text: str = answer.read().decode()

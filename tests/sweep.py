@@ -1,0 +1,48 @@
+"""Which places a sweep tries, such as the calls at which a run is killed: one of each kind, or with `--every` all.
+
+A kind has many places that are alike, and the one that is tried is the first for the first kind, the second for the
+second, and so on around: so those that are tried lie all over the run, and are the same every time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+EVERY = "--every"
+_every = False
+
+
+def set_every(every: bool) -> None:
+    """Let sweeps try every place from now on, or one of each kind."""
+    global _every  # noqa: PLW0603 - what the command line said, for helpers that know of no pytest
+    _every = every
+
+
+@contextmanager
+def all_places() -> Iterator[None]:
+    """Try every place meanwhile, whatever the command line said."""
+    before = _every
+    set_every(True)
+    try:
+        yield
+    finally:
+        set_every(before)
+
+
+def places(kinds: Sequence[Hashable]) -> list[int]:
+    """The places to try, by their indices and in order; `kinds` says of each place what kind it is of."""
+    if _every:
+        return list(range(len(kinds)))
+    alike: dict[Hashable, list[int]] = {}
+    for place, kind in enumerate(kinds):
+        alike.setdefault(kind, []).append(place)
+    return sorted(those[number % len(those)] for number, those in enumerate(alike.values()))
+
+
+def require_seen(seen: Mapping[str, Collection[object]], expected: Mapping[str, Collection[object]]) -> None:
+    """What a sweep saw is what was expected: all of it if it tried every place, else nothing more than that."""
+    unexpected = {where: what for where, what in seen.items() if not set(what) <= set(expected.get(where, ()))}
+    assert not unexpected
+    if _every:
+        assert {where: set(what) for where, what in seen.items()} == {k: set(v) for k, v in expected.items()}
