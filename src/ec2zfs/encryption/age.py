@@ -44,7 +44,7 @@ class AgeEncryptor:
         """See `Encryptor`."""
         import pyrage
 
-        head = source.read(self._small + 1)
+        head = source.head(self._small + 1)
         if len(head) <= self._small:
             sink.write(pyrage.encrypt(head, self._keys))
         else:
@@ -65,7 +65,7 @@ class AgeDecryptor:
         """See `Decryptor`."""
         import pyrage
 
-        head = source.read(self._small + 1)
+        head = source.head(self._small + 1)
         if len(head) <= self._small:
             _translated(lambda: sink.write(pyrage.decrypt(head, self._identities)), source, sink)
         else:

@@ -44,7 +44,7 @@ class OpenPgpEncryptor:
 
     def encrypt(self, source: Source, sink: Sink) -> None:
         """See `Encryptor`."""
-        head = source.read(self._small + 1)
+        head = source.head(self._small + 1)
         if len(head) <= self._small:
             sink.write(self._by_library(head, source))
         else:
@@ -86,7 +86,7 @@ class OpenPgpDecryptor:
 
     def decrypt(self, source: Source, sink: Sink) -> None:
         """See `Decryptor`."""
-        head = source.read(self._small + 1)
+        head = source.head(self._small + 1)
         if not encrypted_keys(head):
             raise Damaged(f"{source.name} is no OpenPGP message that is encrypted to a key.")
         content = None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _BUFFER = 64 << 10
 _PIECE = 1 << 20
+_FIRST = 32 << 10
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -74,6 +75,11 @@ class Source:
     def read(self, size: int) -> bytes:
         """The next `size` bytes, or fewer at the end. Raises `Unreadable`."""
         return self._buffered.read(size)
+
+    def head(self, size: int) -> bytes:
+        """The first `size` bytes, or all. Raises `Unreadable`. Small files need no room for large ones."""
+        first = self.read(min(size, _FIRST))
+        return first if len(first) < _FIRST else first + self.read(size - len(first))
 
     def pieces(self, head: bytes = b"") -> Iterator[bytes]:
         """All that is left, in pieces, after `head`, which was read before."""
