@@ -32,7 +32,7 @@ def test_it_is_done_when_it_is_closed(tmp_path: Path) -> None:
     assert not marked.exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_it_is_done_when_its_process_is_killed(tmp_path: Path, number: signal.Signals) -> None:
     marked = tmp_path / "a name"
     marked.touch()
