@@ -9,7 +9,7 @@ STREAMS := tests/contract/test_transports.py tests/contract/test_stream_faults.p
 STORIES := $(addprefix tests/lab/test_,demo.py backup.py upkeep.py)
 
 .PHONY: demo test check types unit-test world-test part-test contract-test stream-test seam-test lab-test lab-stories \
-    lab-parts lab-image bench lock ready-check ready-lab
+    lab-parts lab-image bench bench-transport lock ready-check ready-lab
 
 demo: ready-lab
 	$(BIN)/ec2zfs demo
@@ -60,6 +60,10 @@ lab-image: ready-lab
 
 bench: ready-lab
 	$(BIN)/python -m bench
+
+# As root: it makes network namespaces. Installs iperf3 and mbuffer, which it measures, when they are missing.
+bench-transport: ready-check
+	$(BIN)/python -m bench.loopback; loopback=$$?; $(BIN)/python -m bench.line_speed && exit $$loopback
 
 lock: ready-check
 	$(BIN)/pip-compile --quiet --strip-extras --extra lab --extra dev --generate-hashes --allow-unsafe \

@@ -29,7 +29,7 @@ from ec2zfs.transport.transport import Transport
 
 BUFFER = 16 * MIB
 DIRECT = DirectTransport(buffer=BUFFER, python=sys.executable)
-FRAME = BUFFER // 128
+FRAME = direct._frame(BUFFER)
 
 Way = tuple[Transport, str, str]
 

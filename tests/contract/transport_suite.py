@@ -115,6 +115,11 @@ def a_writer_that_is_killed(sides: Sides) -> None:
     assert not (sides.folder / "whole").exists()
 
 
+def a_reader_that_is_killed(sides: Sides) -> None:
+    failure = sides.failure(ENDLESS, "head -c 100000 >/dev/null; kill -KILL $$")
+    assert (failure.host, failure.status in {-9, 137}) == (sides.receiver.name, True)
+
+
 def a_program_that_is_missing(sides: Sides) -> None:
     with pytest.raises(MissingTool, match=f"{sides.receiver.name} has no program `no-such-program`"):
         sides.transport.carry(
@@ -153,6 +158,7 @@ CASES: tuple[Case, ...] = (
     a_reader_that_is_content_too_soon,
     a_writer_that_fails,
     a_writer_that_is_killed,
+    a_reader_that_is_killed,
     a_program_that_is_missing,
     an_interrupt,
 )

@@ -45,7 +45,8 @@ class DirectTransport:
     The receiving end listens, unless it is here and the sending one is not: a host that is far can be reached, and the
     controller perhaps cannot. `ports`: the range of which one is listened on (0, 0: any). `buffer`: bytes that each
     end may hold, at most an eighth of its memory. `flows`: connections at first, and at the most. `python`: the
-    program on a host behind ssh. `reached`: the address and port under which the other end reaches a port of a host.
+    program on a host behind ssh. `congestion`: as in `Orders`. `reached`: the address and port under which
+    the other end reaches a port of a host.
     """
 
     ports: tuple[int, int] = (0, 0)
@@ -53,6 +54,7 @@ class DirectTransport:
     flows: tuple[int, int] = (4, 32)
     limits: IdleLimits = LIMITS
     python: str = "python3"
+    congestion: str = "bbr"
     silence: float = 12.0
     patience: float = 60.0
     reached: Callable[[Host, int], tuple[str, int]] = lambda host, port: (address_of(host), port)
@@ -105,6 +107,7 @@ class DirectTransport:
             most=self.flows[1],
             buffer=self.buffer,
             frame=_frame(self.buffer),
+            congestion=self.congestion,
             silence=self.silence,
             patience=self.patience,
             giving=self.limits.giving,
@@ -133,8 +136,12 @@ class _Transfer:
 
 
 def _frame(buffer: int) -> int:
-    """Frames of 1 MiB, or smaller ones for a small buffer, which is to hold at least 128 of them."""
-    return max(64 << 10, min(MIB, buffer // 128))
+    """Frames of 256 KiB, or smaller ones for a small buffer, which is to hold at least 512 of them.
+
+    Of many connections over a line that loses, one may carry a tenth of what the others do. What comes after its frame
+    waits in the buffer, which has to be larger than what the others carry meanwhile.
+    """
+    return max(64 << 10, min(256 << 10, buffer // 512))
 
 
 def _port(end: End) -> int | None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ec2zfs.transport.far.connection import Connection
+from ec2zfs.transport.far.connection import Connection, prepare
 from ec2zfs.transport.far.frames import HEADER, FrameError, Kind, Sealer
 from ec2zfs.transport.far.keys import ControlKeys, TransferKeys
 
@@ -86,3 +86,22 @@ def test_a_silence_is_noticed() -> None:
 def test_who_does_not_read_is_noticed() -> None:
     with receiving(silence=0.2) as (connection, _), pytest.raises(TimeoutError):
         connection.send(memoryview(bytes(64 << 20)))
+
+
+@pytest.mark.parametrize(("control", "finds"), [("reno", False), ("bbr", True)])
+def test_what_measures_the_line_is_told_from_what_losses_slow(control: str, finds: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as end:
+        prepare(end, control)
+        if control.encode() not in end.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16):
+            pytest.skip(f"this kernel has no {control}")
+        assert Connection(end, CONTROL, sends=True, frame=FRAME, silence=5.0).finds_its_rate is finds
+
+
+def test_it_says_whether_more_has_come() -> None:
+    with receiving() as (connection, far):
+        seen = [connection.more]
+        far.sendall(heartbeats(1)[0])
+        seen.append(connection.more)
+        connection.read()
+        seen.append(connection.more)
+    assert seen == [False, True, False]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from ec2zfs.transport.far import outbox
@@ -68,6 +70,38 @@ def test_a_frame_that_all_wait_for_is_sent_once_more_by_an_idle_connection(monke
     assert taken(box, "slow") == []
     box.lost("slow")
     assert taken(box, "slow") == [1, 0]  # 0 as one that all wait for
+
+
+@pytest.mark.parametrize(("limit", "after", "second"), [(8, -1.0, [0, 5]), (20, -1.0, [5, 6]), (8, 60.0, [5, 6])])
+def test_a_frame_that_holds_up_half_the_room_is_sent_once_more_by_any(
+    monkeypatch: pytest.MonkeyPatch, limit: int, after: float, second: list[int]
+) -> None:
+    monkeypatch.setattr(outbox, "_BLOCKS_SECONDS", after)
+    box = filled(8, limit)
+    assert taken(box, "slow", 1) == [0]
+    assert taken(box, "fast", 4) == [1, 2, 3, 4]
+    assert taken(box, "other", 2) == second
+
+
+def test_all_who_wait_are_woken_when_there_is_enough_for_all() -> None:
+    box = filled(2, limit=0)
+    with ThreadPoolExecutor(4) as pool:
+        parcels = [pool.submit(box.take, name, 60) for name in "abcd"]
+        assert box.acknowledged(0, 3)
+        put(box, 2)
+        put(box, 3)
+        assert box.acknowledged(0, 9)
+        found = [parcel.result(5) for parcel in parcels]
+        assert sorted(parcel.sequence for parcel in found if parcel is not None) == [0, 1, 2, 3]
+
+
+def test_room_that_becomes_free_goes_to_who_waits() -> None:
+    box = filled(1, capacity=1)
+    with ThreadPoolExecutor(1) as pool:
+        room = pool.submit(box.room)
+        assert taken(box, "a") == [0]
+        assert box.acknowledged(1, 9)
+        assert room.result(5) is not None
 
 
 def test_a_buffer_is_used_again_only_when_nobody_sends_it() -> None:

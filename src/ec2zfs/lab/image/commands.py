@@ -49,8 +49,8 @@ def root_filesystem(recipe: Recipe, source: Source, options: list[str], bench: B
     """mmdebstrap's command: the root filesystem as a tar archive on standard output."""
     components = " ".join(recipe.components)
     customize = f'chroot "$1" /usr/local/lib/ec2zfs_lab/customize {" ".join(recipe.build_packages)}'
-    # As root mmdebstrap mounts /proc, /sys and more in the tree. Of a build that is killed outright no mount may stay on
-    # the host: the next one removes the tree, and would go on into what is mounted there.
+    # As root mmdebstrap mounts /proc, /sys and more in the tree. Of a build that is killed no mount may stay on the
+    # host: the next one removes the tree, and would go on into what is mounted there.
     return [
         *(() if bench.rootless else ("unshare", "--mount", "--propagation", "private")),
         "env",

@@ -6,11 +6,13 @@ What fails here is raised as OSError (the connection is lost) or `FrameError` (w
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import struct
 import threading
 import time
 
+from ec2zfs.transport.far.buffers import buffer
 from ec2zfs.transport.far.frames import (
     FROM_RECEIVER,
     FROM_SENDER,
@@ -52,8 +54,10 @@ class Connection:
         self._heard = 0
         self._sending = threading.Lock()
         self._head = memoryview(bytearray(HEADER.size))
-        self._sealed = memoryview(bytearray(max(self._longest, LONGEST_TEXT) + TAG_BYTES))
+        self._sealed = buffer(max(self._longest, LONGEST_TEXT) + TAG_BYTES)
         self._plain = memoryview(bytearray(LONGEST_TEXT))
+        self._coming = select.poll()
+        self._coming.register(end, select.POLLIN)
         end.settimeout(None)
         turn = struct.pack("ll", *divmod(int(silence / _SLICES * 1e6), 10**6))
         end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, turn)
@@ -74,6 +78,11 @@ class Connection:
         payload = self._plain[: header.length]
         self._opener.open(header, sealed, payload)
         return header, payload
+
+    @property
+    def more(self) -> bool:
+        """Whether something has come that was not read yet."""
+        return bool(self._coming.poll(0))
 
     def send(self, frame: memoryview) -> None:
         """Send a frame of the stream, which is sealed already."""
@@ -105,6 +114,13 @@ class Connection:
         """Give up its descriptor, once nothing is being sent; only the thread that reads may do so."""
         with self._sending:
             self._end.close()
+
+    @property
+    def finds_its_rate(self) -> bool:
+        """Whether its congestion control measures the line, and does not take every loss for a line that is full."""
+        with contextlib.suppress(OSError):
+            return self._end.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).startswith(b"bbr")
+        return False
 
     @property
     def retransmitted(self) -> int:

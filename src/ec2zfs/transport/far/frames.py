@@ -20,7 +20,7 @@ OVERHEAD = HEADER.size + TAG_BYTES
 LONGEST_DATA = 4 << 20
 LONGEST_TEXT = 1024
 FRAMES_PER_KEY = 1 << 32
-"""Far below what would weaken AES-GCM with nonces that are counted; 4 PiB of stream in frames of 1 MiB."""
+"""Far below what would weaken AES-GCM with nonces that are counted; 1 PiB of stream in frames of 256 KiB."""
 
 _INTO = hasattr(AESGCM, "encrypt_into")  # cryptography 46 and later; before, a frame costs one copy more
 

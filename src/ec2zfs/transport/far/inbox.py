@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from ec2zfs.transport.far.buffers import buffer
 from ec2zfs.transport.far.frames import FrameError, Header, Kind
 
 
@@ -52,7 +53,7 @@ class Inbox:
         with self._changed:
             if self._spare:
                 return self._spare.pop()
-        return memoryview(bytearray(self._size))
+        return buffer(self._size)
 
     def put(self, header: Header, room: memoryview) -> None:
         """Add a frame that was opened into `room`. One that has been here is dropped.
@@ -71,7 +72,8 @@ class Inbox:
             self._pieces[sequence] = Piece(header.kind, room, header.length)
             while self._received in self._pieces:
                 self._received += 1
-            self._changed.notify_all()
+            if sequence == self._given:
+                self._changed.notify_all()
 
     def take(self) -> Piece | None:
         """The next piece in the order of the stream, as soon as it is there; None once the inbox is closed."""

@@ -21,6 +21,8 @@ from ec2zfs.transport.far.orders import Orders
 _PROOF_SECONDS = 5.0
 _UNPROVED = 8
 """So many connections may be about to prove themselves; the oldest makes way for another."""
+_AT_A_TIME = 4
+"""So many connections are opened side by side, as each takes some round trips: fewer than may prove themselves."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 3.0
 _PARTING_SECONDS = 2.0
 
@@ -202,6 +204,7 @@ class Connecting:
         self._congestion = orders.congestion
         self._wanted = wanted
         self.trouble = ""
+        self.failures = 0
         start(self._keep)
 
     def _keep(self) -> None:
@@ -209,29 +212,37 @@ class Connecting:
         while not self._links.closed:
             if not self._links.await_fewer(self._wanted(), 1.0):
                 continue
-            if self._opened():
+            before = self.failures
+            missing = self._wanted() - len(self._links.alive)
+            opening = [start(self._open) for _ in range(min(missing, _AT_A_TIME))]
+            for one in opening:
+                one.join()
+            if self.failures == before:
                 pause = _FIRST_PAUSE
             else:
                 time.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _opened(self) -> bool:
+    def _open(self) -> None:
         name = f"{self._peer[0]} port {self._peer[1]}"
         try:
             end = socket.create_connection(self._peer, _PROOF_SECONDS)
         except OSError as error:
-            self.trouble = f"{name} cannot be reached: {error}"
-            return False
+            self._failed(f"{name} cannot be reached: {error}")
+            return
         try:
             prepare(end, self._congestion)
             nonces = self._links.handshake.as_connector(end)
         except (OSError, Stranger) as error:
-            self.trouble = f"{name} was refused: {error}"
+            self._failed(f"{name} was refused: {error}")
             self._links.refused(name, error)
             end.close()
-            return False
-        self._links.adopt(end, nonces, name)
-        return True
+        else:
+            self._links.adopt(end, nonces, name)
+
+    def _failed(self, trouble: str) -> None:
+        self.trouble = trouble
+        self.failures += 1
 
 
 def start(work: Callable[..., None], *arguments: object) -> threading.Thread:

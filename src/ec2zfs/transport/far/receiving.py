@@ -16,6 +16,8 @@ from ec2zfs.transport.far.orders import Orders
 from ec2zfs.transport.far.verdict import Cause, Outcome, Verdict
 
 _FAREWELL_SECONDS = 15.0
+_ACKNOWLEDGE_SECONDS = 0.02
+"""While more comes, what came on any connection is acknowledged so often; at once where nothing more does."""
 
 
 class Receiving:
@@ -34,6 +36,7 @@ class Receiving:
         self._bye = threading.Event()
         self._alive: list[Connection] = []
         self._told = 0
+        self._acknowledged = 0.0
         self.wanted = orders.flows
         self.bytes = 0
 
@@ -121,6 +124,7 @@ class Receiving:
                 over.wait(self._orders.silence / 4)
 
     def _acknowledge(self, connection: Connection) -> None:
+        self._acknowledged = time.monotonic()
         stand = self._inbox.stand
         self._told = max(self._told, stand[1])
         connection.tell(Kind.ACK, STAND.pack(*stand))
@@ -151,7 +155,8 @@ class Receiving:
             room = self._inbox.room()
             self._opener.open(header, payload, room[: header.length])
             self._inbox.put(header, room)
-            self._acknowledge(connection)
+            if time.monotonic() - self._acknowledged >= _ACKNOWLEDGE_SECONDS or not connection.more:
+                self._acknowledge(connection)
         elif header.kind is Kind.HEARTBEAT:
             self.wanted = max(self.wanted, min(FLOWS.unpack(payload)[0], self._orders.most))
         elif header.kind is Kind.BYE:
