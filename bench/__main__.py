@@ -5,7 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
-FIGURES = ("startup", "volumes", "memory", "executions", "rounds", "pruning", "staging_plan", "growth")
+FIGURES = (
+    "startup",
+    "volumes",
+    "memory",
+    "executions",
+    "rounds",
+    "pruning",
+    "staging_plan",
+    "encryption",
+    "growth",
+)
 
 
 def main() -> int:

@@ -179,6 +179,30 @@ class NoSpace(Ec2zfsError):
     exit_code = ExitCode.NO_SPACE
 
 
+class RecipientRefused(ConfigurationError):
+    """Nothing may be encrypted to a recipient: no public key, one that has expired or was revoked, or an identity."""
+
+
+class Unreadable(Ec2zfsError):
+    """A file cannot be read, or is no regular file; others can still be."""
+
+
+class Unwritable(Ec2zfsError):
+    """A file cannot be written, for another reason than a full disk; others can still be."""
+
+
+class AlreadyThere(Refused):
+    """A file stands where one was to be made; it was left as it is."""
+
+
+class WrongIdentity(Ec2zfsError):
+    """A file is encrypted to others than the identity that was given; nothing was written."""
+
+
+class Damaged(Ec2zfsError):
+    """A ciphertext was altered or cut off, or is none; nothing of it was kept."""
+
+
 class Interrupted(Ec2zfsError):
     """The operator pressed Ctrl-C, or the process was asked to end."""
 

@@ -32,7 +32,7 @@ def require_whole(folder: Path) -> None:
 
 
 def cut_at_random(number: int, frame: bytes) -> Sequence[bytes]:
-    draw = random.Random(f"{number} {frame[:32]!r}")  # noqa: S311 - for repeatable accidents
+    draw = random.Random(f"{number} {frame[:32]!r}")
     if draw.random() < 0.1:
         raise Cut
     return (frame,)
@@ -46,7 +46,7 @@ def torn_in_the_middle(number: int, frame: bytes) -> Sequence[bytes]:
 
 def flipped(number: int, frame: bytes) -> Sequence[bytes]:
     if number < 12 and frame[12] % 8 == 3:
-        place = random.Random(number).randrange(len(frame))  # noqa: S311
+        place = random.Random(number).randrange(len(frame))
         return (frame[:place] + bytes([frame[place] ^ 1]) + frame[place + 1 :],)
     return (frame,)
 

@@ -28,6 +28,8 @@ _PACKAGES = {
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "sudo": "sudo",
+    "gpg": "gpg",
+    "gpgconf": "gpgconf",
 }
 
 

@@ -54,9 +54,9 @@ def environment() -> dict[str, str]:
 
 
 def start(
-    argv: Sequence[str], *, stdin: int, stdout: int, stderr: int | IO[bytes], inherited: tuple[int, ...] = ()
+    argv: Sequence[str], *, stdin: int, stdout: int, stderr: int | IO[bytes], inherited: Sequence[int] = ()
 ) -> Process:
-    """Start a process as the leader of its own session. `inherited`: descriptors that it has besides, from 3 on.
+    """Start a process as the leader of its own session; of our other descriptors it has the `inherited` ones alone.
 
     Raises FileNotFoundError when there is no such program, PermissionError when a file that was named by its path is
     none.

@@ -138,7 +138,7 @@ def test_scripts_that_are_killed_after_any_effect(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_any_number_of_deaths(tmp_path: Path, seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     machine = ScriptedMachine(tmp_path)
     day = Day(machine=machine, made=False)
     for _ in range(chance.randint(2, 4)):

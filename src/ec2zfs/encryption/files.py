@@ -1,0 +1,131 @@
+"""Puts what an encryption gives into its place: whole or not at all, whatever happens, even a loss of power.
+
+A target is written under a temporary name beside it, locked, and takes its name when it is whole. Whoever is killed
+leaves temporaries, which nobody has locked any more; `swept` removes these. Nothing here knows a format.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ec2zfs.encryption.interface import Done, Task
+from ec2zfs.encryption.streams import Sink, Source, unwritable
+from ec2zfs.errors import AlreadyThere, Unreadable
+
+TEMPORARY = ".ec2zfs-partial-"
+
+
+def performed(task: Task, carry: Callable[[Source, Sink], None], *, durable: bool) -> Done:
+    """Read the task's source, and have the target in its place once `carry` has ended well.
+
+    `durable`: the content is on the disk before it takes its name. Where a snapshot or a sync comes after all files
+    anyhow, that costs much and gives nothing. Raises `Unreadable`, `Unwritable`, `NoSpace`, `AlreadyThere`, and what
+    `carry` raises; then nothing new stands there.
+    """
+    with _opened(task.source) as reading:
+        source = Source(reading, shown(task.source))
+        if not task.replace and os.path.lexists(task.target):
+            raise _already(task)
+        with _temporary(task.target) as (writing, temporary):
+            sink = Sink(writing, shown(task.target))
+            carry(source, sink)
+            sink.flush()
+            _put(task, writing, temporary, durable=durable)
+        return Done(task, source.content(), sink.content())
+
+
+def swept(directory: Path) -> int:
+    """Remove from a directory the temporaries that nobody is writing any more; how many there were.
+
+    Raises `Unreadable` for a directory that cannot be listed.
+    """
+    try:
+        with os.scandir(directory) as entries:
+            names = [entry.path for entry in entries if entry.name.startswith(TEMPORARY)]
+    except OSError as error:
+        raise Unreadable(f"{shown(str(directory))} cannot be listed: {error.strerror}.") from error
+    return sum(_removed(name) for name in names)
+
+
+def shown(path: str) -> str:
+    """A path as an error can print it: what is no UTF-8, or would move a terminal's cursor, as escapes."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[int]:
+    # Never through a link, and never waiting for the other end of a fifo.
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Unreadable(f"{shown(path)} cannot be read: {error.strerror}.") from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise Unreadable(f"{shown(path)} cannot be read: it is no regular file.")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _temporary(target: str) -> Iterator[tuple[int, Path]]:
+    name = Path(target).parent / (TEMPORARY + secrets.token_hex(8))
+    try:
+        descriptor = _locked_new(name)
+    except OSError as error:
+        raise unwritable(shown(target), error) from error
+    try:
+        yield descriptor, name
+    except BaseException:
+        name.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _locked_new(name: Path) -> int:
+    while True:
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)  # swept between these two calls
+
+
+def _put(task: Task, descriptor: int, temporary: Path, *, durable: bool) -> None:
+    try:
+        if durable:
+            os.fsync(descriptor)
+        if task.replace:
+            temporary.replace(task.target)
+        else:
+            os.link(temporary, task.target, follow_symlinks=False)
+            temporary.unlink()
+    except FileExistsError as error:
+        raise _already(task) from error
+    except OSError as error:
+        raise unwritable(shown(task.target), error) from error
+
+
+def _already(task: Task) -> AlreadyThere:
+    return AlreadyThere(f"{shown(task.target)} stands there already; it was left as it is.")
+
+
+def _removed(name: str) -> bool:
+    with contextlib.suppress(FileNotFoundError, BlockingIOError):
+        descriptor = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            Path(name).unlink()
+        finally:
+            os.close(descriptor)
+        return True
+    return False

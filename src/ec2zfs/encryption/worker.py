@@ -1,0 +1,92 @@
+"""A worker: a process that does tasks, one after the other, as it is told on its standard input. Started by workers.py.
+
+It ends with its input, in the middle of a task if need be: then whoever gave the orders has gone.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import closing
+
+from ec2zfs.encryption import formats, orders
+from ec2zfs.encryption.files import performed
+from ec2zfs.encryption.identities import Identity
+from ec2zfs.encryption.interface import Done, Failed, Task
+from ec2zfs.encryption.orders import Orders
+from ec2zfs.encryption.streams import Sink, Source
+from ec2zfs.errors import Ec2zfsError
+
+FINISH = b"finish"
+
+_ending = threading.Event()
+
+
+def main() -> int:
+    """Do what standard input says; the exit code."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no identity in a core file
+    for name in ("RUST_BACKTRACE", "RUST_LIB_BACKTRACE"):
+        os.environ.pop(name, None)  # libraries would add pages to what they say
+    given = orders.read_orders(sys.stdin.buffer.readline())
+    signal.signal(signal.SIGTERM, _end)
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(lines,), daemon=True).start()
+    try:
+        _follow(given, lines)
+    except Ec2zfsError as error:
+        _tell(orders.written_outcome(orders.NO_TASK, Failed(Task("", ""), error)))
+        return int(error.exit_code)
+    return 0
+
+
+def _follow(given: Orders, lines: queue.SimpleQueue[bytes]) -> None:
+    if isinstance(given.key, Identity):
+        with closing(formats.decryptor(given.key, given.small)) as decryptor:
+            _work(lines, decryptor.decrypt, given)
+    else:
+        with closing(formats.encryptor(given.key, given.small)) as encryptor:
+            _work(lines, encryptor.encrypt, given)
+
+
+def _end(*_: object) -> None:
+    """End, and leave nothing half: what is under way removes its temporary file and its home of gpg."""
+    _ending.set()
+    sys.exit(128 + signal.SIGTERM)
+
+
+def _listen(lines: queue.SimpleQueue[bytes]) -> None:
+    for line in sys.stdin.buffer:
+        lines.put(line)
+        if line.strip() == FINISH:
+            return
+    os._exit(1)
+
+
+def _work(lines: queue.SimpleQueue[bytes], carry: Callable[[Source, Sink], None], given: Orders) -> None:
+    while (line := lines.get()).strip() != FINISH:
+        for number, task in orders.read_tasks(line):
+            _tell(orders.written_outcome(number, _outcome(task, carry, given)))
+            if _ending.is_set():  # a library that called us back took our leaving for a fault of its own
+                return
+
+
+def _outcome(task: Task, carry: Callable[[Source, Sink], None], given: Orders) -> Done | Failed:
+    try:
+        return performed(task, carry, durable=given.durable)
+    except Ec2zfsError as error:
+        return Failed(task, error)
+
+
+def _tell(line: bytes) -> None:
+    left = memoryview(line + b"\n")
+    while left:
+        left = left[os.write(1, left) :]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
