@@ -283,7 +283,7 @@ class Controller:
         site = cast("Host", Reached(self.outside, "site", self.day.site))
         at_site = Site(site, SOURCES, self.day.schedule)
         direct, ssh = Way(self, direct=True), Way(self, direct=False)
-        carrier = Chosen(self.day.mode, direct, ssh, self.receiver.admitting, self._barrier)
+        carrier = Chosen(self.day.mode, direct, ssh, self.receiver.admitting, self._barrier, small=0)
         return BackupParts(
             site=at_site,
             upkeep=self.upkeep(),

@@ -5,7 +5,7 @@ The receiver's ports are open only from the probe to the end of the last stream,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,20 +15,29 @@ from ec2zfs.hosts.host import Host
 from ec2zfs.model.stream_mode import StreamMode
 from ec2zfs.transport.transport import Transport
 
+SMALL = 8 << 20
+"""Bytes below which a stream is over before another way than ssh has begun: two programs to start, some round trips."""
+
 
 @dataclass(frozen=True)
 class Carriage:
-    """What carries, and why it is that, in a sentence ("": nothing to say)."""
+    """What carries, and why it is that, in a sentence ("": nothing to say); streams below `small` bytes go by `ssh`."""
 
     transport: Transport
     words: str = ""
+    ssh: Transport | None = None
+    small: int = 0
+
+    def of(self, size: int | None) -> Transport:
+        """What carries a stream of about so many bytes (None: nobody knows)."""
+        return self.ssh if self.ssh and size is not None and size < self.small else self.transport
 
 
 class Carrier(Protocol):
     """Has streams carried to and from a receiver."""
 
-    def ready(self, receiver: Host) -> AbstractContextManager[Carriage]:
-        """What carries during the block."""
+    def ready(self, receiver: Host, sizes: Sequence[int | None]) -> AbstractContextManager[Carriage]:
+        """What carries streams of about these sizes in bytes (None: nobody knows) during the block."""
         ...
 
 
@@ -39,9 +48,9 @@ class Fixed:
     carriage: Carriage
 
     @contextmanager
-    def ready(self, receiver: Host) -> Iterator[Carriage]:
+    def ready(self, receiver: Host, sizes: Sequence[int | None]) -> Iterator[Carriage]:
         """See `Carrier.ready`."""
-        del receiver
+        del receiver, sizes
         yield self.carriage
 
 
@@ -50,7 +59,7 @@ class Chosen:
     """A `Carrier` by the configured mode; `ssh` is one ssh connection, or for SSH_STRIPED several.
 
     `admitted` opens the receiver's ports for the time of a block. `barrier` says what keeps `direct` from being used
-    with a receiver whose ports are open, "" for nothing.
+    with a receiver whose ports are open, "" for nothing. With AUTO, streams below `small` bytes go through ssh.
     """
 
     mode: StreamMode
@@ -58,9 +67,10 @@ class Chosen:
     ssh: Transport
     admitted: Callable[[], AbstractContextManager[None]]
     barrier: Callable[[Host], str]
+    small: int = SMALL
 
     @contextmanager
-    def ready(self, receiver: Host) -> Iterator[Carriage]:
+    def ready(self, receiver: Host, sizes: Sequence[int | None]) -> Iterator[Carriage]:
         """See `Carrier.ready`. Raises `HostError` and `CloudError` for a `direct` that is ordered and cannot be."""
         if self.mode is StreamMode.SSH:
             yield Carriage(self.ssh, "The stream goes through ssh, as transport.mode says.")
@@ -68,12 +78,17 @@ class Chosen:
         if self.mode is StreamMode.SSH_STRIPED:
             yield Carriage(self.ssh, "The stream goes through several ssh connections, as transport.mode says.")
             return
+        small = self.small if self.mode is StreamMode.AUTO else 0
+        if sizes and all(size is not None and size < small for size in sizes):
+            yield Carriage(self.ssh, f"The streams go through ssh: each is smaller than {small >> 20} MiB.")
+            return
         with ExitStack() as opened:
             if barred := self._barred(receiver, opened):
                 opened.close()
                 yield Carriage(self.ssh, f"The stream goes through ssh: {barred}.")
             else:
-                yield Carriage(self.direct, f"The stream goes directly to {receiver.name}, over several connections.")
+                words = f"The stream goes directly to {receiver.name}, over several connections."
+                yield Carriage(self.direct, words, self.ssh, small)
 
     def _barred(self, receiver: Host, opened: ExitStack) -> str:
         try:

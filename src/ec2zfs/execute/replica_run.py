@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ec2zfs.errors import CommandFailed, Ec2zfsError, HostError, HostKeyChanged, HostKeyUnknown, ReplicationConflict
+from ec2zfs.execute.carrier import Carriage
 from ec2zfs.execute.replication_report import Sent
 from ec2zfs.execute.replication_state import with_token
 from ec2zfs.hosts.host import Host, Stage
@@ -32,7 +33,6 @@ from ec2zfs.tools import zfs_repair
 from ec2zfs.tools.zfs import Zfs
 from ec2zfs.tools.zfs_holds import with_keepers
 from ec2zfs.tools.zfs_streams import busy, meaning, receive_command, send_command
-from ec2zfs.transport.transport import Transport
 
 SETBACKS = 5
 """Failures of one dataset after which it is given up for this run; also losses of a connection without a byte between.
@@ -47,7 +47,7 @@ class Ends:
 
     site: Host
     receiver: Host
-    transport: Transport
+    carriage: Carriage
     say: Callable[[str], None]
     selection: Selection
     pause: Callable[[float], None]
@@ -124,7 +124,7 @@ class ReplicaRun:
         sender = Stage(self.ends.site, send_command(step))
         receiver = Stage(self.ends.receiver, receive_command(step))
         try:
-            self.ends.transport.carry(sender, receiver, heard, self.watch)
+            self.ends.carriage.of(step.bytes).carry(sender, receiver, heard, self.watch)
         finally:
             self.watch(None)
         self.unchecked = step

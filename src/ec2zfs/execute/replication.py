@@ -110,7 +110,7 @@ class Replicator:
         carrier = self.carrier if any(dataset.steps for dataset in plan.datasets) else NOTHING_TO_CARRY
         with (
             keeper.holding(plan),
-            carrier.ready(self.receiver) as carriage,
+            carrier.ready(self.receiver, [transfer.bytes for transfer in plan.transfers]) as carriage,
             listener.bar("replicate", total, "B") as bar,
             Crew(self.streams) as crew,
         ):
@@ -118,7 +118,7 @@ class Replicator:
                 self.progress.say(carriage.words)
             notices = ready_copies(self.receiver, plan, keeper, self.progress)
             say = crew.handing_over(self.progress.say)
-            ends = Ends(self.site, self.receiver, carriage.transport, say, self.selection, self.pause)
+            ends = Ends(self.site, self.receiver, carriage, say, self.selection, self.pause)
             lines = LineWatch(bar.measure)
             reports = ReplicaRuns(crew, ends, keeper, bar.advance, lines).run(plan)
         kept = keep_properties(self.receiver, plan, reports, self.progress)

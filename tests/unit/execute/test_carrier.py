@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.zfs_world import WorldTransport, ZfsHost
 
 from ec2zfs.errors import CloudError, Ec2zfsError, HostError
-from ec2zfs.execute.carrier import Carriage, Chosen
+from ec2zfs.execute.carrier import SMALL, Carriage, Chosen
 from ec2zfs.hosts.host import Host
 from ec2zfs.model.stream_mode import StreamMode
 
@@ -45,8 +45,8 @@ class Line:
     def carrier(self, mode: StreamMode) -> Chosen:
         return Chosen(mode, DIRECT, SSH, self.admitted, self.barrier)
 
-    def carriage(self, mode: StreamMode) -> Carriage:
-        with self.carrier(mode).ready(HOST) as carriage:
+    def carriage(self, mode: StreamMode, *sizes: int | None) -> Carriage:
+        with self.carrier(mode).ready(HOST, sizes or (None,)) as carriage:
             self.history.append("streams")
         return carriage
 
@@ -96,6 +96,22 @@ def test_the_way_and_its_reason(case: str) -> None:
     assert line.history == history
 
 
+def test_where_all_streams_are_small_nothing_is_opened() -> None:
+    line = Line()
+    carriage = line.carriage(StreamMode.AUTO, 0, SMALL - 1)
+    assert carriage == Carriage(SSH, "The streams go through ssh: each is smaller than 8 MiB.")
+    assert line.history == ["streams"]
+
+
+def test_small_ones_among_others_go_through_ssh() -> None:
+    carriage = Line().carriage(StreamMode.AUTO, SMALL - 1, SMALL)
+    assert [carriage.of(size) for size in (0, SMALL - 1, SMALL, None)] == [SSH, SSH, DIRECT, DIRECT]
+
+
+def test_where_direct_is_ordered_all_go_directly() -> None:
+    assert Line().carriage(StreamMode.DIRECT, 0).of(0) is DIRECT
+
+
 def test_direct_is_not_replaced_by_another_way() -> None:
     line = Line(NO_PORT)
     with pytest.raises(HostError) as caught:
@@ -110,6 +126,6 @@ def test_direct_is_not_replaced_by_another_way() -> None:
 
 def test_a_failure_of_the_streams_closes_the_ports_and_is_what_is_raised() -> None:
     line = Line()
-    with pytest.raises(CloudError, match="in the middle"), line.carrier(StreamMode.AUTO).ready(HOST):
+    with pytest.raises(CloudError, match="in the middle"), line.carrier(StreamMode.AUTO).ready(HOST, ()):
         raise CloudError("in the middle")
     assert line.history == ["open", "probe", "closed"]
