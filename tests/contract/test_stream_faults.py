@@ -175,7 +175,8 @@ def test_strangers_are_refused_and_disturb_nobody(tmp_path: Path) -> None:
         with socket.create_connection(at) as stranger, pytest.raises((Stranger, ConnectionError)):
             Handshake(os.urandom(32), 5.0).as_connector(stranger)
         silent = [socket.create_connection(at) for _ in range(20)]
-        assert soon(lambda: len(stream.receiver.heard.of("refused")) >= 2 + 20 - 8)
+        heard = stream.receiver.heard
+        assert soon(lambda: len(heard.of("refused")) == 2 and len(heard.of("departed")) >= 20 - 8)
         for one in silent:
             one.close()
 

@@ -122,6 +122,8 @@ class End:
             self._status = None if told["status"] is None else _number(told["status"])
         elif event == "refused":
             LOG.warning("%s: a connection with %s was refused: %s", self.stage.host.name, told["peer"], told["why"])
+        elif event == "departed":
+            LOG.info("%s: a connection with %s came to nothing: %s", self.stage.host.name, told["peer"], told["why"])
         elif event == "lost":
             LOG.info("%s: the connection with %s was lost: %s", self.stage.host.name, told["peer"], told["why"])
 

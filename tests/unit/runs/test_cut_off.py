@@ -97,7 +97,6 @@ GOT_OVER = {
         ("replicate", "stream: before"),
         ("replicate", "stream: half way"),
         ("replicate", "stream: after"),
-        ("replicate", "site: zfs_marks.sh"),
         ("replicate", "site: zfs_hold.sh"),
         WARNED_OF,
     },

@@ -22,6 +22,10 @@ class Stranger(Exception):
     """Who is at the other side did not prove that it knows the secret."""
 
 
+class Departed(Stranger):
+    """Who was at the other side went before it had proved anything: a port scanner, or our own end that is ending."""
+
+
 def proof(key: bytes, side: bytes, nonces: bytes) -> bytes:
     """What a side (b"listening" or b"connecting") shows; `nonces` are the listening end's, then the other's."""
     return hmac.digest(key, side + b" " + nonces, "sha256")
@@ -76,7 +80,7 @@ def _heard(end: socket.socket, size: int, deadline: float) -> bytes:
         end.settimeout(_left(deadline))
         part = end.recv(size - len(data))
         if not part:
-            raise Stranger("it closed the connection before it had proved itself")
+            raise Departed("it closed the connection before it had proved itself")
         data += part
     return data
 

@@ -16,7 +16,7 @@ from ec2zfs.transport.far.carrier import Carrier
 from ec2zfs.transport.far.connection import Connection, prepare
 from ec2zfs.transport.far.events import Events
 from ec2zfs.transport.far.frames import FrameError, Kind
-from ec2zfs.transport.far.handshake import Handshake, Stranger
+from ec2zfs.transport.far.handshake import Departed, Handshake, Stranger
 from ec2zfs.transport.far.orders import Orders
 
 _PROOF_SECONDS = 5.0
@@ -105,7 +105,8 @@ class Links:
     def refused(self, peer: str, why: Exception) -> None:
         """Tell of somebody who did not prove itself."""
         if not self.closed:
-            self._events.tell("refused", peer=peer, why=str(why) or type(why).__name__)
+            event = "departed" if isinstance(why, Departed) else "refused"
+            self._events.tell(event, peer=peer, why=str(why) or type(why).__name__)
 
     def await_fewer(self, wanted: int, seconds: float) -> bool:
         """Wait until there are fewer connections than wanted; whether there are."""
