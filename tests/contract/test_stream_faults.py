@@ -163,6 +163,18 @@ def test_a_line_that_freezes_ends_both(tmp_path: Path) -> None:
     assert soon(lambda: not running("sleep", "71.25"))
 
 
+def test_what_trickles_without_a_lull_arrives_meanwhile(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    stream = Stream(f"while ! test -e {tmp_path}/over; do echo drop; sleep 0.05; done", f"cat >{out}")
+
+    def wait(_: Stream) -> None:
+        arrived = soon(lambda: out.exists() and out.stat().st_size > 0)
+        (tmp_path / "over").touch()
+        assert arrived
+
+    assert stream.run(wait) == DONE
+
+
 def test_strangers_are_refused_and_disturb_nobody(tmp_path: Path) -> None:
     stream = Stream("head -c 200000 /dev/zero; sleep 0.7; head -c 200000 /dev/zero", f"cat >{tmp_path}/out")
 

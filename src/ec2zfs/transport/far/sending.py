@@ -21,6 +21,8 @@ from ec2zfs.transport.far.verdict import Cause, Outcome, Verdict
 
 _LULL_MILLISECONDS = 100
 """A frame that is not full is sent after the command has given nothing for so long."""
+_FILLING_SECONDS = 0.5
+"""Or so long after its first byte, however steadily the command trickles."""
 _MEASURE_SECONDS = 1.0
 _MOST_BBR = 8
 """BBR fills a line with a few connections in spite of losses. Many crowd one another out: with 32, on 100 Mbit/s,
@@ -72,9 +74,10 @@ class Sending:
     def _filled(self, pipe: int, room: memoryview) -> int:
         self._waiting_since = time.monotonic()
         size = os.readv(pipe, [room])
+        full = time.monotonic() + _FILLING_SECONDS
         poll = select.poll()
         poll.register(pipe, select.POLLIN)
-        while 0 < size < len(room) and poll.poll(_LULL_MILLISECONDS):
+        while 0 < size < len(room) and time.monotonic() < full and poll.poll(_LULL_MILLISECONDS):
             more = os.readv(pipe, [room[size:]])
             if more == 0:
                 break
