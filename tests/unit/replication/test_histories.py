@@ -4,6 +4,7 @@ destroys what is not ours.
 
 from __future__ import annotations
 
+import re
 from itertools import chain
 from typing import get_args
 
@@ -44,6 +45,18 @@ TREE = [*(Event("create", name) for name in NAMES), Event("take", number=6), Eve
 @example([*TREE, Event("exchange", "tank/a", "tank/b")])
 @example([*TREE, Event("stranger", "tank/z"), Event("rename", "tank/a", "tank/z")])
 @example([*TREE, Event("run", number=9), Event("rename", "tank/a", "tank/c/excluded"), Event("destroy", "tank/b")])
+@example(
+    [
+        *TREE,
+        Event("run"),
+        Event("exchange", "tank/b/deep", "tank/volume"),
+        Event("exchange", "tank/volume", "tank/excluded"),
+        Event("run"),
+        Event("exchange", "tank/a/deep", "tank/b/deep"),
+        Event("exchange", "tank/c", "tank/a"),
+        Event("rename", "tank/a/deep", "tank/a"),
+    ]
+)
 @given(histories)
 def test_any_history_ends_with_what_the_copies_are_to_have_or_a_named_conflict(history: list[Event]) -> None:
     watched = Watched()
@@ -58,11 +71,16 @@ def test_any_history_ends_with_what_the_copies_are_to_have_or_a_named_conflict(h
         if left.conflict:
             assert isinstance(left.conflict, get_args(Conflict))
             assert dataset.error
-            assert dataset.error.message == conflict_error(left.conflict).message
+            assert wherever_it_stood(dataset.error.message) == wherever_it_stood(conflict_error(left.conflict).message)
         else:
             assert dataset.error is None
             ends_right(watched, dataset, before)
     nothing_is_left_to_do(watched)
+
+
+def wherever_it_stood(message: str) -> str:
+    """The message without the place of a copy that cannot follow: it may have moved on with the one above it since."""
+    return re.sub(r"copy \S+ cannot follow", "copy cannot follow", message)
 
 
 def nothing_is_left_to_do(watched: Watched) -> None:
