@@ -1,6 +1,7 @@
 """What holds for the tests of every folder.
 
-`--every` lets sweeps ("killed at any call") try every place; without it they try one of each kind (tests/sweep.py).
+`--every` lets sweeps ("killed at any call") try every place, and properties all their examples; without it sweeps try
+one place of each kind, and properties a fifth of the examples (tests/sweep.py).
 `make check` goes without, `make test` with it: docs/design.md, "How it is tested", says what belongs where.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import gc
 
 import pytest
+from hypothesis import settings
 from tests import sweep
 
 
@@ -20,6 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Tell sweeps."""
     sweep.set_every(config.getoption(sweep.EVERY))
+    settings.register_profile("ours", max_examples=sweep.examples(100))
+    settings.load_profile("ours")
 
 
 def pytest_collection_finish() -> None:

@@ -1,4 +1,5 @@
-"""Which places a sweep tries, such as the calls at which a run is killed: one of each kind, or with `--every` all.
+"""Which places a sweep tries, such as the calls at which a run is killed: one of each kind, or with `--every` all; and
+with how many examples a property is tried.
 
 A kind has many places that are alike, and the one that is tried is the first for the first kind, the second for the
 second, and so on around: so those that are tried lie all over the run, and are the same every time.
@@ -10,6 +11,7 @@ from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 EVERY = "--every"
+_FEWEST_EXAMPLES = 10
 _every = False
 
 
@@ -38,6 +40,11 @@ def places(kinds: Sequence[Hashable]) -> list[int]:
     for place, kind in enumerate(kinds):
         alike.setdefault(kind, []).append(place)
     return sorted(those[number % len(those)] for number, those in enumerate(alike.values()))
+
+
+def examples(most: int) -> int:
+    """How many examples a property is tried with: so many with `--every`, else a fifth."""
+    return most if _every else max(_FEWEST_EXAMPLES, most // 5)
 
 
 def require_seen(seen: Mapping[str, Collection[object]], expected: Mapping[str, Collection[object]]) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import sweep
 
 from ec2zfs import errors
 from ec2zfs.encryption import orders
@@ -18,7 +19,7 @@ from ec2zfs.hosts.secret import Secret
 _NAMES = st.binary(min_size=1, max_size=40).map(os.fsdecode)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=sweep.examples(25), deadline=None)
 @given(st.lists(st.tuples(st.integers(0), st.builds(Task, _NAMES, _NAMES, st.booleans()))))
 def test_tasks(numbered: list[tuple[int, Task]]) -> None:
     line = orders.written_tasks(numbered)
@@ -26,7 +27,7 @@ def test_tasks(numbered: list[tuple[int, Task]]) -> None:
     assert orders.read_tasks(line) == numbered
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=sweep.examples(25), deadline=None)
 @given(_NAMES, st.integers(0), st.binary(min_size=32, max_size=32))
 def test_a_task_that_is_done(name: str, size: int, digest: bytes) -> None:
     done = Done(Task(name, name), Content(size, digest), Content(size + 1, digest[::-1]))
@@ -47,7 +48,7 @@ def test_a_task_that_failed(kind: type[errors.Ec2zfsError]) -> None:
     assert (read.error.message, read.error.hint) == ("why", "what to do")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=sweep.examples(25), deadline=None)
 @given(st.binary(), st.none() | st.binary())
 def test_an_identity(secret: bytes, passphrase: bytes | None) -> None:
     identity = Identity(Format.OPENPGP, Secret(secret), None if passphrase is None else Secret(passphrase))

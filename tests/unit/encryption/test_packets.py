@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import sweep
 
 from ec2zfs.encryption.packets import EncryptedKey, encrypted_keys
 
@@ -35,7 +36,7 @@ def test_encrypted_keys(head: bytes, found: list[EncryptedKey]) -> None:
     assert encrypted_keys(head) == tuple(found)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=sweep.examples(50), deadline=None)
 @given(st.binary(max_size=80))
 def test_no_bytes_upset_it(head: bytes) -> None:
     assert len(encrypted_keys(b"\xc1\x0e" + _BODY + head)) >= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
+from tests import sweep
 
 from ec2zfs.hosts.throttle import Throttle, unlimited
 
@@ -24,7 +25,7 @@ def test_without_a_limit_all_may_pass_at_once() -> None:
     assert (throttle.wait(), throttle.turn(1 << 20)) == (0.0, 1 << 20)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=sweep.examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(some.lists(some.tuples(some.floats(1e5, 1e9), some.integers(1, 1 << 20)), min_size=1, max_size=20))
 def test_no_more_passes_than_the_rate_allows_whatever_it_changes_to(turns: list[tuple[float, int]]) -> None:
     clock, allowed, passed, largest = Clock(), 0.0, 0, 0

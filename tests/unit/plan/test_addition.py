@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import sweep
 from tests.fakes.pools import SIX, ZONE, design
 from tests.fakes.simulated import Cut, Simulated, cuts, layouts
 from tests.fakes.standing import broken, failed, standing
@@ -71,7 +72,7 @@ def test_a_new_volume_that_fails_is_made_anew() -> None:
     world.require_whole()
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=sweep.examples(50), deadline=None, derandomize=True)
 @given(layouts(), st.integers(1, 2), st.booleans(), cuts())
 def test_whatever_cuts_it_off_the_same_command_finishes(
     layout: Layout, more: int, encrypted: bool, where: list[Cut]
@@ -89,7 +90,7 @@ def test_whatever_cuts_it_off_the_same_command_finishes(
     world.require_whole()
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=sweep.examples(100), deadline=None, derandomize=True)
 @given(layouts(), layouts())
 def test_no_vdev_of_another_shape_is_ever_added(made: Layout, wanted: Layout) -> None:
     stands = asked(

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import sweep
 from tests.fakes.pools import ZONE
 from tests.fakes.simulated import Simulated, pools
 from tests.fakes.standing import NOW, at, failed, standing, with_volume
@@ -99,7 +100,7 @@ def test_what_ec2_takes_now_of_what_it_refused_earlier(schedules: list[Schedule]
     assert plan_due(stands) == ()
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=sweep.examples(60), deadline=None, derandomize=True)
 @given(pools(), st.lists(st.tuples(st.integers(0, 47), st.sampled_from([LATER, DUE])), max_size=6), st.integers(0, 47))
 def test_each_volume_is_modified_once_and_none_that_is_to_be_later(
     stands: Standing, schedules: list[tuple[int, Schedule]], killed: int

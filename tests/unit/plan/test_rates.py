@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
+from tests import sweep
 
 from ec2zfs.model.rate import RateRule, RateWindow, parse_rate
 from ec2zfs.plan.rates import next_change, rate_at
@@ -107,7 +108,7 @@ def by_hand(rule: RateRule, now: datetime) -> float | None:
     return rate
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=sweep.examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rules, moments)
 def test_any_rule_is_as_a_clock_that_is_read_every_quarter_of_an_hour(rule: RateRule, now: datetime) -> None:
     before = rate_at(rule, now)

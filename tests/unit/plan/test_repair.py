@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import sweep
 from tests.fakes.pools import SIX, ZONE
 from tests.fakes.simulated import Cut, Simulated, cuts, pools
 from tests.fakes.standing import at, broken, failed, standing, vanished, with_member, with_pool, with_volume
@@ -202,7 +203,7 @@ def ailing(draw: st.DrawFn, *, least_spare: int = 1) -> tuple[Standing, set[str]
     return stands, dead, lost
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=sweep.examples(80), deadline=None, derandomize=True)
 @given(ailing(), cuts())
 def test_whatever_failed_the_pool_is_whole_again(ailment: tuple[Standing, set[str], int], where: list[Cut]) -> None:
     stands, dead, lost = ailment
@@ -214,7 +215,7 @@ def test_whatever_failed_the_pool_is_whole_again(ailment: tuple[Standing, set[st
     world.require_whole()
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=sweep.examples(40), deadline=None, derandomize=True)
 @given(ailing(least_spare=3), cuts(), st.integers(0, 40))
 def test_a_growth_goes_on_after_a_repair(
     ailment: tuple[Standing, set[str], int], where: list[Cut], moment: int

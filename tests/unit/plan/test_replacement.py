@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import sweep
 from tests.fakes.pools import SIX, ZONE, volume
 from tests.fakes.simulated import Cut, Simulated, cuts, pools
 from tests.fakes.standing import FORTY, NOW, at, broken, failed, standing, with_member, with_pool
@@ -202,7 +203,7 @@ def test_what_is_still_resilvered_is_no_redundancy() -> None:
     assert redundancy_left(after(stands, AwaitScan(ScanFunction.RESILVER)).pool.vdevs[0]) == 1
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=sweep.examples(60), deadline=None, derandomize=True)
 @given(pools(), cuts())
 def test_whatever_cuts_it_off_the_same_command_finishes(stands: Standing, where: list[Cut]) -> None:
     world = Simulated(stands, iter(where))
@@ -214,7 +215,7 @@ def test_whatever_cuts_it_off_the_same_command_finishes(stands: Standing, where:
     world.require_whole()
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=sweep.examples(30), deadline=None, derandomize=True)
 @given(pools())
 def test_as_many_rounds_as_were_foretold(stands: Standing) -> None:
     world = Simulated(stands)
@@ -226,7 +227,7 @@ def test_as_many_rounds_as_were_foretold(stands: Standing) -> None:
     assert world.batches == rounds(WANT, stands)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=sweep.examples(40), deadline=None, derandomize=True)
 @given(pools(least_spare=0), cuts())
 def test_with_no_attachment_free_one_vdev_at_a_time(stands: Standing, where: list[Cut]) -> None:
     stands = replace(stands, spare_attachments=0)
@@ -238,7 +239,7 @@ def test_with_no_attachment_free_one_vdev_at_a_time(stands: Standing, where: lis
     world.require_whole()
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=sweep.examples(60), deadline=None, derandomize=True)
 @given(pools(), cuts(), st.lists(st.integers(0, 60), min_size=1, max_size=3), st.data())
 def test_new_volumes_that_fail_are_made_anew(
     stands: Standing, where: list[Cut], moments: list[int], data: st.DataObject
@@ -261,7 +262,7 @@ def test_new_volumes_that_fail_are_made_anew(
     world.require_whole()
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=sweep.examples(30), deadline=None, derandomize=True)
 @given(pools(), cuts(), st.integers(0, 80), st.data())
 def test_a_second_failure_stops_at_once(stands: Standing, where: list[Cut], moment: int, data: st.DataObject) -> None:
     """An old member that nobody is replacing fails in the middle; repair mends it, and the same command finishes."""

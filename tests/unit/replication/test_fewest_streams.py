@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import sweep
 from tests.unit.replication.world import NOW
 
 from ec2zfs.model.policy import Keep
@@ -110,7 +111,7 @@ def fewest(case: Case) -> list[tuple[Stream, ...]]:
     return found
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=sweep.examples(400), deadline=None)
 @given(cases)
 def test_the_planned_streams_are_the_fewest_that_reach_what_the_copy_is_to_get(case: Case) -> None:
     """What is the fewest? One `zfs send -i` makes one snapshot, whatever lies between it and its base. `-I` and `-R`

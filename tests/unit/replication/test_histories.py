@@ -10,6 +10,7 @@ from typing import get_args
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests import sweep
 from tests.fakes.zfs_pool import FakeDataset, Snap
 from tests.unit.replication.histories import DAILIES, EVENTS, FAULTS, NAMES, Event, Watched
 
@@ -41,7 +42,7 @@ histories = st.tuples(trees, st.lists(events, min_size=2, max_size=12), last_min
 TREE = [*(Event("create", name) for name in NAMES), Event("take", number=6), Event("run")]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=sweep.examples(100), deadline=None)
 @example([*TREE, Event("exchange", "tank/a", "tank/b")])
 @example([*TREE, Event("stranger", "tank/z"), Event("rename", "tank/a", "tank/z")])
 @example([*TREE, Event("run", number=9), Event("rename", "tank/a", "tank/c/excluded"), Event("destroy", "tank/b")])

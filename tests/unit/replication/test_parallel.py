@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import sweep
 from tests.fakes.fuse import Fuse, Killed
 from tests.fakes.zfs_changes import rename
 from tests.fakes.zfs_world import WorldTransport
@@ -335,7 +336,7 @@ def told(report: ReplicationReport) -> object:
     ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=sweep.examples(50), deadline=None)
 @given(trees())
 def test_side_by_side_the_outcome_is_that_of_one_after_the_other(tree: Tree) -> None:
     assert outcome(tree, 4) == outcome(tree, 1)

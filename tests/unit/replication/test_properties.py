@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import sweep
 from tests.fakes.fuse import Fuse, Killed
 from tests.fakes.zfs_world import unheard
 from tests.unit.replication.world import TANK, World, deaths_of
@@ -243,7 +244,7 @@ def happen(world: World, event: Event) -> None:
         pool.find(name).properties.pop(prop, None)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=sweep.examples(60), deadline=None)
 @given(histories)
 def test_whatever_is_set_the_copies_end_with_it(history: list[Event]) -> None:
     world = grown()

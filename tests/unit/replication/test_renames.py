@@ -9,6 +9,7 @@ from itertools import count
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import sweep
 from tests.fakes.fuse import Fuse, Killed
 from tests.fakes.zfs_changes import rename
 from tests.fakes.zfs_pool import ZfsSays
@@ -169,7 +170,7 @@ def test_two_copies_with_one_mark_are_both_left_alone() -> None:
 fresh = st.lists(st.tuples(st.sampled_from(NAMES[1:]), st.booleans()), min_size=1, max_size=6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=sweep.examples(100), deadline=None)
 @given(fresh)
 def test_after_any_renames_to_new_names_only_increments_are_sent(history: list[tuple[str, bool]]) -> None:
     world, numbers = world_of_copies(), count()

@@ -10,6 +10,7 @@ from itertools import chain
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests import sweep
 from tests.fakes.zfs_pool import FakeDataset, Stream
 from tests.unit.replication.histories import EVENTS, Event, Watched
 from tests.unit.replication.test_histories import TREE, inner, names, numbers, trees
@@ -157,7 +158,7 @@ events = st.one_of(
 histories = st.tuples(trees, st.lists(events, min_size=2, max_size=10)).map(lambda parts: [*chain(*parts)])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=sweep.examples(40), deadline=None)
 @example([*TREE, Event("run"), Event("take", "tank/a", number=4), Event("write", "tank/b", number=1)])
 @given(histories)
 def test_what_is_planned_with_notes_is_what_is_planned_without(history: list[Event]) -> None:

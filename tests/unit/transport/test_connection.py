@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import sweep
 
 from ec2zfs.transport.far.connection import Connection, prepare
 from ec2zfs.transport.far.frames import HEADER, FrameError, Kind, Sealer
@@ -70,7 +71,7 @@ def test_a_frame_of_the_stream_is_handed_on_sealed() -> None:
     assert said(frame) == [(Kind.DATA, frame[HEADER.size :])]
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=sweep.examples(60), deadline=None, derandomize=True)
 @given(st.lists(st.one_of(st.binary(max_size=64), st.sampled_from(heartbeats(2))), max_size=6))
 def test_any_bytes_are_frames_or_refused(parts: list[bytes]) -> None:
     heard = said(*parts)

@@ -7,6 +7,7 @@ import hashlib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import sweep
 
 from ec2zfs.transport.far.frames import (
     FRAMES_PER_KEY,
@@ -37,7 +38,7 @@ def opened(frame: bytes, key: bytes = KEY, longest: int = LONGEST) -> tuple[Head
     return header, bytes(room)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=sweep.examples(30), deadline=None, derandomize=True)
 @given(st.lists(st.binary(min_size=1, max_size=200), max_size=8))
 def test_what_is_sealed_opens_and_bears_its_number(payloads: list[bytes]) -> None:
     sealer = Sealer(KEY)
@@ -81,7 +82,7 @@ def test_another_key_opens_nothing() -> None:
         opened(Sealer(KEY).sealed(Kind.DATA, b"x"), bytes(32))
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=sweep.examples(300), deadline=None, derandomize=True)
 @given(st.binary(min_size=HEADER.size, max_size=HEADER.size), st.booleans())
 def test_any_header_is_either_refused_or_within_its_bounds(head: bytes, sends: bool) -> None:
     expected = FROM_RECEIVER if sends else FROM_SENDER

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import sweep
 
 from ec2zfs.transport.far.frames import FrameError, Header, Kind
 from ec2zfs.transport.far.inbox import Inbox
@@ -26,7 +27,7 @@ def given_out(box: Inbox, count: int) -> list[int]:
     return numbers
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=sweep.examples(50), deadline=None, derandomize=True)
 @given(st.permutations(range(12)), st.lists(st.integers(0, 11), max_size=20))
 def test_any_order_and_any_repetition_gives_the_stream(order: list[int], again: list[int]) -> None:
     box = Inbox(12, 8)
