@@ -42,6 +42,8 @@ FOR_THE_POOL = {"ec2:CreateSecurityGroup", "ec2:CreateVolume", "ec2:ImportKeyPai
 class Operator:
     """Types `ec2zfs` commands, and sees what EC2 has of the pool."""
 
+    pool = POOL
+
     def __init__(self, settings: Path, lab: LabDescription, ec2: EC2Client) -> None:
         self.settings = settings
         self.lab = lab
@@ -81,12 +83,12 @@ class Operator:
         return int(listed.stdout) if listed.returncode == 0 else 0
 
     def instances(self) -> dict[str, str]:
-        ours = [{"Name": "tag:ec2zfs:pool", "Values": [POOL]}]
+        ours = [{"Name": "tag:ec2zfs:pool", "Values": [self.pool]}]
         found = self.ec2.describe_instances(Filters=ours)["Reservations"]  # type: ignore[arg-type]
         return {str(one["InstanceId"]): str(one["State"]["Name"]) for group in found for one in group["Instances"]}
 
     def volumes(self) -> int:
-        ours = [{"Name": "tag:ec2zfs:pool", "Values": [POOL]}, {"Name": "tag:ec2zfs:role", "Values": ["volume"]}]
+        ours = [{"Name": "tag:ec2zfs:pool", "Values": [self.pool]}, {"Name": "tag:ec2zfs:role", "Values": ["volume"]}]
         return len(self.ec2.describe_volumes(Filters=ours)["Volumes"])  # type: ignore[arg-type]
 
 

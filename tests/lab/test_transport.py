@@ -49,17 +49,19 @@ class Told:
         self.cuts = 0
 
     def hear(self, lines: BinaryIO) -> None:
-        for line in lines:
-            what, _, value = line.decode().strip().partition(" ")
-            if what == "secret":
-                self.secrets.append(bytes.fromhex(value))
-            else:
-                self.cuts += 1
+        with lines:
+            for line in lines:
+                what, _, value = line.decode().strip().partition(" ")
+                if what == "secret":
+                    self.secrets.append(bytes.fromhex(value))
+                else:
+                    self.cuts += 1
 
 
 class BehindALine(Operator):
     """An operator whose runs reach the receiver through a line that is cut."""
 
+    pool = POOL
     told = Told()
     cuts = CUTS
 
