@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from tests import sweep
 
 
@@ -22,7 +22,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Tell sweeps."""
     sweep.set_every(config.getoption(sweep.EVERY))
-    settings.register_profile("ours", max_examples=sweep.examples(100))
+    # How long an example takes is the machine's affair, which may be busy.
+    settings.register_profile(
+        "ours", max_examples=sweep.examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
     settings.load_profile("ours")
 
 
