@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
         max_examples=sweep.examples(100),
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
-        derandomize=True,  # the gate says the same of the same code; whoever changes a planner takes this away for a while
+        derandomize=True,  # the gate says the same of the same code; take it away to look for more
     )
     settings.load_profile("ours")
 
