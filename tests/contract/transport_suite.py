@@ -116,6 +116,15 @@ def a_writer_that_fails(sides: Sides) -> None:
     assert not (sides.folder / "whole").exists()
 
 
+def a_writer_that_fails_before_a_reader_that_does_not_heed(sides: Sides) -> None:
+    """The reader has to be killed; until then nothing may look like the end of its input."""
+    sides.failure(
+        'until [ -e "$0/up" ]; do sleep 0.05; done; head -c 300000 /dev/zero; exit 3',
+        'trap "" TERM; touch "$0/up"; cat >/dev/null; touch "$0/whole"',
+    )
+    assert not (sides.folder / "whole").exists()
+
+
 def a_writer_that_is_killed(sides: Sides) -> None:
     failure = sides.failure("echo some; kill -KILL $$", 'cat >/dev/null; touch "$0/whole"')
     assert (failure.host, failure.status in {-9, 137}) == (sides.sender.name, True)
@@ -181,6 +190,7 @@ CASES: tuple[Case, ...] = (
     a_reader_that_fails_at_the_end,
     a_reader_that_is_content_too_soon,
     a_writer_that_fails,
+    a_writer_that_fails_before_a_reader_that_does_not_heed,
     a_writer_that_is_killed,
     a_reader_that_is_killed,
     a_program_that_is_missing,
@@ -191,5 +201,10 @@ CASES: tuple[Case, ...] = (
 FEW: tuple[Case, ...] = (many_frames_and_a_byte, a_reader_that_fails)
 """For a way that differs from another by its hosts alone."""
 
-RELAYED: tuple[Case, ...] = (a_writer_that_fails, a_program_that_is_missing, an_interrupt)
+RELAYED: tuple[Case, ...] = (
+    a_writer_that_fails,
+    a_writer_that_fails_before_a_reader_that_does_not_heed,
+    a_program_that_is_missing,
+    an_interrupt,
+)
 """For a way on which one of the commands runs behind an ssh of its end's."""

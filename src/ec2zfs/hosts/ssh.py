@@ -89,14 +89,20 @@ class SshHost:
 
     def end(self, argv: Sequence[str]) -> None:
         """End the far side of an `exec_argv`; when that cannot be done, the connection is given up."""
-        master = self._master
-        killing = job.ending(argv)
-        if master is None or killing is None or not master.alive:
+        master, killing = self._master, self.ending_argv(argv)
+        if master is None or killing is None:
             return
         with contextlib.suppress(OSError):
-            ended = execute(self._session(master, killing), None, _END_SECONDS, _nothing)
+            ended = execute(killing, None, _END_SECONDS, _nothing)
             if ended.status is None or _lost(ended.status, ended.stderr):
                 self._drop(master, grace=0)
+
+    def ending_argv(self, argv: Sequence[str]) -> Sequence[str] | None:
+        """The ssh that ends the far side of an `exec_argv` over the same connection; None when that is gone."""
+        master, killing = self._master, job.ending(argv)
+        if master is None or killing is None or not master.alive:
+            return None
+        return self._session(master, killing)
 
     def explain(self, command: Command, status: int, stderr: bytes) -> Ec2zfsError:
         """The error that a failure means: the command's own, or the connection's, which is then given up.

@@ -71,7 +71,7 @@ class DirectTransport:
     congestion: str = "bbr"
     silence: float = 12.0
     patience: float = 60.0
-    relayed: Host | None = None
+    relayed: SshHost | None = None
     stripes: bool = False
     limit: Limit = field(default_factory=Limit)
     reached: Callable[[Host, int], tuple[str, int]] = lambda host, port: (address_of(host), port)
@@ -128,7 +128,7 @@ class DirectTransport:
     def _started(
         self, transfer: _Transfer, stage: Stage, peer: tuple[str, int] | None, listening: End | None = None
     ) -> End:
-        relay = Relay(stage.host, stage.command) if stage.host is self.relayed else None
+        relay = Relay(self.relayed, stage.command) if self.relayed and stage.host is self.relayed else None
         inside = self.stripes or transfer.all_here
         orders = Orders(
             sends=stage is transfer.sender,
@@ -139,6 +139,7 @@ class DirectTransport:
             ports=self.ports if peer is None else (peer[1], peer[1]),
             secret=transfer.secret.reveal().hex(),
             argv=relay.command.argv if relay else stage.command.argv,
+            ending=relay.ending if relay else (),
             descriptor=stage.descriptor,
             accept=tuple(stage.command.accept),
             flows=self.flows[0],
@@ -167,7 +168,7 @@ class _Transfer:
     sender: Stage
     receiver: Stage
     secret: Secret
-    relayed: Host | None
+    relayed: SshHost | None
     rate: Rate
 
     def held_to_rate(self, ends: Sequence[End]) -> float | None:

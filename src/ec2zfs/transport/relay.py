@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ec2zfs.hosts.host import Command, Host, Result
+from ec2zfs.hosts.host import Command, Result
 from ec2zfs.hosts.local import LocalHost
+from ec2zfs.hosts.ssh import SshHost
 
 
 class Relay:
     """This machine as the place of an end, in the name of the far `host`.
 
-    `command` is what the end runs here: what carries `command` of the far host, such as `ssh site zfs send`. One relay
-    serves one transfer.
+    `command` is what the end runs here: what carries `command` of the far host, such as `ssh site zfs send`; `ending`
+    are the words that end it over there. One relay serves one transfer. When the end here is killed, the far command
+    sees the end of its input, as when any ssh is.
     """
 
-    def __init__(self, host: Host, command: Command) -> None:
+    def __init__(self, host: SshHost, command: Command) -> None:
         self._host = host
         self._here = LocalHost(host.name)
         self.command = Command(tuple(host.exec_argv(command)), accept=command.accept)
+        self.ending = tuple(host.ending_argv(self.command.argv) or ())
 
     @property
     def name(self) -> str:

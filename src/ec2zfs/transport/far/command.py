@@ -13,16 +13,21 @@ _PIPE_BYTES = 1 << 20
 _SET_PIPE_SIZE = 1031  # fcntl.F_SETPIPE_SZ, which Python has from 3.10 on
 _SET_PARENT_DEATH_SIGNAL = 1
 _GRACE_SECONDS = 1.5
+_ELSEWHERE_SECONDS = 5.0
 
 
 class Command:
     """A command that runs in a session of its own; its standard error is ours.
 
     To be started by the main thread: when that is gone, however it went, the kernel kills the command (and not what the
-    command itself has started, which only `end` reaches).
+    command itself has started, which only `end` reaches). `ending`: words of a program that ends what it does
+    elsewhere.
     """
 
-    def __init__(self, argv: tuple[str, ...], *, gives: bool, descriptor: int | None = None) -> None:
+    def __init__(
+        self, argv: tuple[str, ...], *, gives: bool, descriptor: int | None = None, ending: tuple[str, ...] = ()
+    ) -> None:
+        self._ending = ending
         outer = subprocess.DEVNULL if descriptor is None else descriptor
         libc = ctypes.CDLL(None)
 
@@ -65,11 +70,23 @@ class Command:
             self._pipe.close()
 
     def end(self) -> None:
-        """End it with all that it started, before its input is closed: it never takes a part for the whole."""
+        """End it with all that it started, before its input is closed: it never takes a part for the whole.
+
+        What it does elsewhere comes first: there, the end of the way looks like the end of the input.
+        """
+        if self._ending and self.status is None:
+            self._end_elsewhere()
         self._signal(signal.SIGTERM)
         if self.wait(_GRACE_SECONDS) is None:
             self._signal(signal.SIGKILL)
             self.wait(_GRACE_SECONDS)
+
+    def _end_elsewhere(self) -> None:
+        quiet = subprocess.DEVNULL
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(
+                list(self._ending), stdin=quiet, stdout=quiet, stderr=quiet, timeout=_ELSEWHERE_SECONDS, check=False
+            )
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -122,7 +122,7 @@ class End:
     def _look(self) -> None:
         orders = self._orders
         if self._command is None and self._links.ever:
-            self._command = Command(orders.argv, gives=orders.sends, descriptor=orders.descriptor)
+            self._command = Command(orders.argv, gives=orders.sends, descriptor=orders.descriptor, ending=orders.ending)
             self._mover = self._role.begin(self._command)
         if self._command is not None:
             self._role.look(self._command)

@@ -14,6 +14,7 @@ from ec2zfs.transport.far.seals import AES, BLAKE2B, HAS_AES
 _FEWEST_FRAMES = 4
 _SMALLEST_FRAME = 1024
 _PART_OF_MEMORY = 8
+_WORDS = ("argv", "accept", "ending", "ports", "through")
 
 
 class OrdersError(Exception):
@@ -28,8 +29,9 @@ class Orders:
     the first to the last of `ports`; else it connects to `address` and the first of them. `flows` and `most`: how many
     connections at first, and at the most. `buffer` and `frame` in bytes, `rate` in bytes a second (None: no limit).
     `accept`: the command's exit codes that are good. `descriptor`: an inherited one that the command reads (if its
-    output is sent) or writes; else it reads nothing, and what it prints is dropped. `congestion`: the kernel's name of
-    a congestion control, "" for its default.
+    output is sent) or writes; else it reads nothing, and what it prints is dropped. `ending`: words of a program that
+    ends what the command does elsewhere, where it is only the way to it (ssh); without words, it does all itself.
+    `congestion`: the kernel's name of a congestion control, "" for its default.
 
     `seal`: what frames are sealed with; "" for the best that this host has. `through`: words of a program whose
     standard input and output are a connection to the peer, in place of a TCP connection.
@@ -47,6 +49,7 @@ class Orders:
     argv: tuple[str, ...]
     accept: tuple[int, ...] = (0,)
     descriptor: int | None = None
+    ending: tuple[str, ...] = ()
     flows: int = 4
     most: int = 32
     buffer: int = 128 << 20
@@ -89,7 +92,7 @@ def parsed(line: bytes) -> Orders:
     try:
         if given.keys() - known:
             raise OrdersError(f"unknown orders: {', '.join(sorted(given.keys() - known))}")
-        given.update({name: tuple(given[name]) for name in ("argv", "accept", "ports", "through") if name in given})
+        given.update({name: tuple(given[name]) for name in _WORDS if name in given})
         orders = Orders(**given)
         orders.keys  # noqa: B018 - raises for a secret that is none
         if not (orders.argv and _SMALLEST_FRAME <= orders.frame <= LONGEST_DATA and 0 < orders.flows <= orders.most):
