@@ -54,6 +54,7 @@ from ec2zfs.runs.creation import CreationParts, create_pool
 from ec2zfs.runs.snapshots import Site
 from ec2zfs.runs.stages import Journal
 from ec2zfs.runs.upkeep import UpkeepParts
+from ec2zfs.transport.probe import Barrier
 from ec2zfs.transport.transport import unwatched
 
 T = TypeVar("T")
@@ -282,8 +283,8 @@ class Controller:
         """What the run works with."""
         site = cast("Host", Reached(self.outside, "site", self.day.site))
         at_site = Site(site, SOURCES, self.day.schedule)
-        direct, ssh = Way(self, direct=True), Way(self, direct=False)
-        carrier = Chosen(self.day.mode, direct, ssh, self.receiver.admitting, self._barrier, small=0)
+        direct, striped, ssh = (Way(self, name) for name in ("direct", "striped", "ssh"))
+        carrier = Chosen(self.day.mode, direct, striped, ssh, self.receiver.admitting, self._barrier, small=0)
         return BackupParts(
             site=at_site,
             upkeep=self.upkeep(),
@@ -337,18 +338,18 @@ class Controller:
         finally:
             self.receiver.leave()
 
-    def _barrier(self, host: Host) -> str:
+    def _barrier(self, host: Host) -> Barrier:
         """As the session's."""
         assert isinstance(host, ReceiverHost)
 
-        def probed() -> str:
+        def probed() -> Barrier:
             host.require_open()
-            return self.day.barrier
+            return Barrier(self.day.barrier)
 
         try:
             return self.outside("probe", probed)
         except Ec2zfsError as error:
-            return str(error)
+            return Barrier(str(error), serves=False)
 
     def _receiver(self) -> Receiver:
         day = self.day
@@ -374,10 +375,10 @@ class Controller:
 
 @dataclass(frozen=True)
 class Way:
-    """A `Transport` of a controller: three moments of every stream are calls. `direct`: it needs the stream's ports."""
+    """A `Transport` of a controller: three moments of each stream are calls. A "direct" one needs open ports."""
 
     controller: Controller
-    direct: bool
+    name: str
 
     def carry(
         self,
@@ -389,8 +390,8 @@ class Way:
         """As `Transport.carry`."""
         host, day = receiver.host, self.controller.day
         assert isinstance(host, ReceiverHost)
-        day.carried.append("direct" if self.direct else "ssh")
-        reached = host.require_open if self.direct else host.require_answering
+        day.carried.append(self.name)
+        reached = host.require_open if self.name == "direct" else host.require_answering
 
         def heard(moment: str) -> None:
             self.controller.outside(moment, reached)

@@ -28,7 +28,6 @@ from ec2zfs.hosts.local import LocalHost
 from ec2zfs.hosts.ssh import SshHost
 from ec2zfs.hosts.ssh_options import Liveness, SshTarget
 from ec2zfs.model.instance import Instance
-from ec2zfs.model.stream_mode import StreamMode
 from ec2zfs.plan.receiver import WantedReceiver
 from ec2zfs.transport.direct import FIRST_FLOWS, MIB, MOST_STRIPES, DirectTransport
 from ec2zfs.transport.limit import Limit
@@ -130,8 +129,7 @@ def carrier(configuration: Configuration, receiver: Receiver, site: Host) -> Car
     )
     stripes = min(MOST_STRIPES, section.flows)
     striped = replace(direct, ports=(0, 0), stripes=True, flows=(min(FIRST_FLOWS, stripes), stripes))
-    through_ssh = striped if section.mode is StreamMode.SSH_STRIPED else ssh
-    return Chosen(section.mode, direct, through_ssh, receiver.admitting, partial(barrier, direct))
+    return Chosen(section.mode, direct, striped, ssh, receiver.admitting, partial(barrier, direct))
 
 
 def _key_name(configuration: Configuration) -> str:

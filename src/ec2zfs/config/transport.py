@@ -28,7 +28,7 @@ class TransportSection(Section):
     mode: StreamMode = key(
         "The way: direct goes to a port of the receiver, sealed, over several connections, which fills the line; ssh"
         " goes through the ssh connection, ssh-striped through several; auto is direct where the port can be reached,"
-        " for streams from 8 MiB on, else ssh",
+        " else ssh-striped, and ssh for streams below 8 MiB",
         StreamMode.AUTO,
     )
     ports: Annotated[str, AfterValidator(_port_range)] = key(

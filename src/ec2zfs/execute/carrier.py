@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ec2zfs.errors import CloudError, CredentialsError, HostError
 from ec2zfs.hosts.host import Host
 from ec2zfs.model.stream_mode import StreamMode
+from ec2zfs.transport.probe import Barrier
 from ec2zfs.transport.transport import Transport
 
 SMALL = 8 << 20
@@ -56,17 +57,18 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A `Carrier` by the configured mode; `ssh` is one ssh connection, or for SSH_STRIPED several.
+    """A `Carrier` by the configured mode; `ssh` is one ssh connection, `striped` several.
 
     `admitted` opens the receiver's ports for the time of a block. `barrier` says what keeps `direct` from being used
-    with a receiver whose ports are open, "" for nothing. With AUTO, streams below `small` bytes go through ssh.
+    with a receiver whose ports are open. With AUTO, streams below `small` bytes go through one ssh connection.
     """
 
     mode: StreamMode
     direct: Transport
+    striped: Transport
     ssh: Transport
     admitted: Callable[[], AbstractContextManager[None]]
-    barrier: Callable[[Host], str]
+    barrier: Callable[[Host], Barrier]
     small: int = SMALL
 
     @contextmanager
@@ -76,31 +78,37 @@ class Chosen:
             yield Carriage(self.ssh, "The stream goes through ssh, as transport.mode says.")
             return
         if self.mode is StreamMode.SSH_STRIPED:
-            yield Carriage(self.ssh, "The stream goes through several ssh connections, as transport.mode says.")
+            yield Carriage(self.striped, "The stream goes through several ssh connections, as transport.mode says.")
             return
         small = self.small if self.mode is StreamMode.AUTO else 0
         if sizes and all(size is not None and size < small for size in sizes):
             yield Carriage(self.ssh, f"The streams go through ssh: each is smaller than {small >> 20} MiB.")
             return
         with ExitStack() as opened:
-            if barred := self._barred(receiver, opened):
-                opened.close()
-                yield Carriage(self.ssh, f"The stream goes through ssh: {barred}.")
-            else:
+            barred = self._barred(receiver, opened)
+            if not barred.words:
                 words = f"The stream goes directly to {receiver.name}, over several connections."
                 yield Carriage(self.direct, words, self.ssh, small)
+                return
+            opened.close()
+            if barred.serves:
+                words = f"The stream goes through several ssh connections: {barred.words}."
+                yield Carriage(self.striped, words, self.ssh, small)
+            else:
+                yield Carriage(self.ssh, f"The stream goes through ssh: {barred.words}.")
 
-    def _barred(self, receiver: Host, opened: ExitStack) -> str:
+    def _barred(self, receiver: Host, opened: ExitStack) -> Barrier:
+        refusal = ""
         try:
             opened.enter_context(self.admitted())
-            barred = self.barrier(receiver)
         except (CloudError, CredentialsError) as error:
             if self.mode is StreamMode.DIRECT:
                 raise
-            return f"its ports could not be opened ({error.message.rstrip('.')})"
-        if barred and self.mode is StreamMode.DIRECT:
+            refusal = f"its ports could not be opened ({error.message.rstrip('.')})"
+        barred = self.barrier(receiver)
+        if barred.words and self.mode is StreamMode.DIRECT:
             raise HostError(
-                f"The stream cannot go directly: {barred}.",
+                f"The stream cannot go directly: {barred.words}.",
                 hint='Open the way for it, or set transport.mode = "auto": then it goes through ssh.',
             )
-        return barred
+        return replace(barred, words=refusal) if refusal else barred

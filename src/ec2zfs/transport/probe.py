@@ -12,6 +12,7 @@ import select
 import socket
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
@@ -29,14 +30,22 @@ _END_SECONDS = 5.0
 _LONGEST_LINE = 4096
 
 
-def barrier(transport: DirectTransport, host: Host, seconds: float = 4.0) -> str:
-    """What keeps `transport` from listening on `host` and being reached from here within `seconds`; "" if nothing."""
+@dataclass(frozen=True)
+class Barrier:
+    """What keeps a stream from going directly to a host, in words ("": nothing), and whether an end can run there."""
+
+    words: str = ""
+    serves: bool = True
+
+
+def barrier(transport: DirectTransport, host: Host, seconds: float = 4.0) -> Barrier:
+    """What keeps `transport` from listening on `host` and being reached from here within `seconds`."""
     words = (transport.python, "-I", "-c", _program(), transport.open_address(host), *map(str, transport.ports))
     stage = Stage(host, Command((*words, str(_START_SECONDS))))
     try:
         running = Running(stage, fed=True, heard=True)
     except Ec2zfsError as error:
-        return error.message.rstrip(".")
+        return Barrier(error.message.rstrip("."), serves=False)
     try:
         found = _barrier(transport, running, seconds)
         running.finish_input()
@@ -47,7 +56,7 @@ def barrier(transport: DirectTransport, host: Host, seconds: float = 4.0) -> str
         running.close()
 
 
-def _barrier(transport: DirectTransport, running: Running, seconds: float) -> str:
+def _barrier(transport: DirectTransport, running: Running, seconds: float) -> Barrier:
     host = running.stage.host
     try:
         told = json.loads(_first_line(running))
@@ -56,12 +65,14 @@ def _barrier(transport: DirectTransport, running: Running, seconds: float) -> st
     except (ValueError, KeyError, TypeError):
         failure = running.explained() if running.failed else None
         if isinstance(failure, Ec2zfsError):
-            return failure.message.rstrip(".")
-        return f"{host.name} does not tell what it has"
-    if lacking or not port:
-        return lacking or f"on {host.name}, no port from {transport.ports[0]} to {transport.ports[1]} is free"
+            return Barrier(failure.message.rstrip("."), serves=False)
+        return Barrier(f"{host.name} does not tell what it has", serves=False)
+    if lacking:
+        return Barrier(lacking, serves=_numbers(str(told["python"])) >= LEAST_PYTHON)
+    if not port:
+        return Barrier(f"on {host.name}, no port from {transport.ports[0]} to {transport.ports[1]} is free")
     fault = _unreached(transport.reached(host, port), word, seconds)
-    return fault and f"port {port} of {host.name} cannot be reached from here ({fault})"
+    return Barrier(fault and f"port {port} of {host.name} cannot be reached from here ({fault})")
 
 
 def _first_line(running: Running) -> bytes:

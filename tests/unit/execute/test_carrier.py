@@ -13,18 +13,21 @@ from ec2zfs.errors import CloudError, Ec2zfsError, HostError
 from ec2zfs.execute.carrier import SMALL, Carriage, Chosen
 from ec2zfs.hosts.host import Host
 from ec2zfs.model.stream_mode import StreamMode
+from ec2zfs.transport.probe import Barrier
 
-DIRECT, SSH = WorldTransport(), WorldTransport()
+DIRECT, STRIPED, SSH = WorldTransport(), WorldTransport(), WorldTransport()
 HOST = ZfsHost("receiver i-1")
-NO_PORT = "port 28300 of receiver i-1 cannot be reached from here (timed out after 4 s)"
+NO_PORT = Barrier("port 28300 of receiver i-1 cannot be reached from here (timed out after 4 s)")
+NO_PYTHON = Barrier("receiver i-1 has no program `python3`", serves=False)
 REFUSED = CloudError("IAM does not allow ec2:AuthorizeSecurityGroupIngress.")
+UNOPENED = "its ports could not be opened (IAM does not allow ec2:AuthorizeSecurityGroupIngress)"
 
 
 @dataclass
 class Line:
     """The ports of the receiver, and what stands in the way."""
 
-    barred: str = ""
+    barred: Barrier = field(default_factory=Barrier)
     refusal: Ec2zfsError | None = None
     history: list[str] = field(default_factory=list)
 
@@ -38,12 +41,12 @@ class Line:
         finally:
             self.history.append("closed")
 
-    def barrier(self, _host: Host) -> str:
+    def barrier(self, _host: Host) -> Barrier:
         self.history.append("probe")
         return self.barred
 
     def carrier(self, mode: StreamMode) -> Chosen:
-        return Chosen(mode, DIRECT, SSH, self.admitted, self.barrier)
+        return Chosen(mode, DIRECT, STRIPED, SSH, self.admitted, self.barrier)
 
     def carriage(self, mode: StreamMode, *sizes: int | None) -> Carriage:
         with self.carrier(mode).ready(HOST, sizes or (None,)) as carriage:
@@ -62,14 +65,26 @@ TABLE = {
     "auto, and it is not": (
         StreamMode.AUTO,
         Line(NO_PORT),
-        Carriage(SSH, f"The stream goes through ssh: {NO_PORT}."),
+        Carriage(STRIPED, f"The stream goes through several ssh connections: {NO_PORT.words}."),
+        ["open", "probe", "closed", "streams"],
+    ),
+    "auto, and no end can run there": (
+        StreamMode.AUTO,
+        Line(NO_PYTHON),
+        Carriage(SSH, f"The stream goes through ssh: {NO_PYTHON.words}."),
         ["open", "probe", "closed", "streams"],
     ),
     "auto, and EC2 does not open the ports": (
         StreamMode.AUTO,
         Line(refusal=REFUSED),
-        Carriage(SSH, f"The stream goes through ssh: its ports could not be opened ({REFUSED.message.rstrip('.')})."),
-        ["streams"],
+        Carriage(STRIPED, f"The stream goes through several ssh connections: {UNOPENED}."),
+        ["probe", "streams"],
+    ),
+    "auto, and neither": (
+        StreamMode.AUTO,
+        Line(NO_PYTHON, REFUSED),
+        Carriage(SSH, f"The stream goes through ssh: {UNOPENED}."),
+        ["probe", "streams"],
     ),
     "direct": (
         StreamMode.DIRECT,
@@ -81,6 +96,12 @@ TABLE = {
         StreamMode.SSH,
         Line(NO_PORT),
         Carriage(SSH, "The stream goes through ssh, as transport.mode says."),
+        ["streams"],
+    ),
+    "ssh-striped": (
+        StreamMode.SSH_STRIPED,
+        Line(NO_PORT),
+        Carriage(STRIPED, "The stream goes through several ssh connections, as transport.mode says."),
         ["streams"],
     ),
 }
@@ -106,6 +127,8 @@ def test_where_all_streams_are_small_nothing_is_opened() -> None:
 def test_small_ones_among_others_go_through_ssh() -> None:
     carriage = Line().carriage(StreamMode.AUTO, SMALL - 1, SMALL)
     assert [carriage.of(size) for size in (0, SMALL - 1, SMALL, None)] == [SSH, SSH, DIRECT, DIRECT]
+    carriage = Line(NO_PORT).carriage(StreamMode.AUTO, SMALL - 1, SMALL)
+    assert [carriage.of(size) for size in (SMALL - 1, SMALL)] == [SSH, STRIPED]
 
 
 def test_where_direct_is_ordered_all_go_directly() -> None:
@@ -116,7 +139,7 @@ def test_direct_is_not_replaced_by_another_way() -> None:
     line = Line(NO_PORT)
     with pytest.raises(HostError) as caught:
         line.carriage(StreamMode.DIRECT)
-    assert caught.value.message == f"The stream cannot go directly: {NO_PORT}."
+    assert caught.value.message == f"The stream cannot go directly: {NO_PORT.words}."
     assert 'transport.mode = "auto"' in caught.value.hint
     assert line.history == ["open", "probe", "closed"]
     with pytest.raises(CloudError) as refused:

@@ -82,8 +82,8 @@ WAYS = {
     "it is not": (
         StreamMode.AUTO,
         NO_WAY,
-        "ssh",
-        f"The stream goes through ssh: {NO_WAY}.",
+        "striped",
+        f"The stream goes through several ssh connections: {NO_WAY}.",
         [OPENED, ADMITTED, EXPELLED, "close"],
     ),
     "ssh": (StreamMode.SSH, "", "ssh", "The stream goes through ssh, as transport.mode says.", [OPENED, "close"]),
