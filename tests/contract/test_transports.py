@@ -273,6 +273,25 @@ def test_stripes_are_connections_of_their_own_and_need_no_cryptography(
     assert sshd.logins - before >= 2
 
 
+def test_stripes_that_are_cut_are_replaced(sides: Found) -> None:
+    cut: list[int] = []
+
+    def cuts(_: int) -> None:
+        words_of = descendants(os.getpid())
+        stripes = [pid for pid, words in words_of.items() if words[0] == "ssh" and "ControlPath=none" in words]
+        if stripes and len(cut) < 3:
+            cut.append(stripes[0])
+            os.kill(stripes[0], signal.SIGKILL)
+
+    way = sides((replace(STRIPED, flows=(2, 2)), "local", "ssh"))
+    data = os.urandom(4 * MIB)
+    (way.folder / "in").write_bytes(data)
+    by_and_by = 'for n in 0 1 2 3; do dd if="$0/in" bs=1M count=1 skip=$n status=none; sleep 0.8; done'
+    way.carry(by_and_by, 'cat >"$0/out"', cuts)
+    assert (way.folder / "out").read_bytes() == data
+    assert len(cut) == 3
+
+
 def test_a_stripe_that_ssh_refuses_is_told(sides: Found, ssh_host: SshHost, monkeypatch: pytest.MonkeyPatch) -> None:
     way = sides((replace(STRIPED, patience=2.5), "local", "ssh"))
     closed = replace(ssh_host.target, port=1)
