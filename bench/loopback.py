@@ -1,7 +1,9 @@
 """The accelerated stream over loopback beside ssh, bare sockets and a pipe: rate, CPU seconds a GiB, memory.
 
 Every way goes from the same command to the same command, except for the bare sockets, which have none. 3 GiB of random
-data are compared by digest. Needs an sshd (openssh-server). Exits with 1 if a limit is broken.
+data are compared by digest. What the stream cannot do without (a pipe at each end, a connection, sealing and opening)
+is measured by itself too: the processors can do no more of that. Needs an sshd (openssh-server). Exits with 1 if a
+limit is broken.
 
 python -m bench.loopback [GIB]
 """
@@ -12,6 +14,7 @@ import contextlib
 import hashlib
 import os
 import resource
+import secrets
 import socket
 import subprocess
 import sys
@@ -27,8 +30,13 @@ from tests.contract.processes import descendants
 from ec2zfs.hosts.host import Command, Stage
 from ec2zfs.hosts.local import LocalHost
 from ec2zfs.transport.direct import DirectTransport
+from ec2zfs.transport.far.buffers import buffer
+from ec2zfs.transport.far.frames import HEADER, TAG_BYTES
+from ec2zfs.transport.far.keys import KEY_BYTES
+from ec2zfs.transport.far.seals import Aes
 
 GIB, MIB = 1 << 30, 1 << 20
+FRAME = 256 << 10
 ROUNDS = 3
 OF_SSH, OF_SOCKETS = 5.0, 0.5
 RANDOM_GIB = 3
@@ -115,6 +123,15 @@ def sockets(size: int) -> None:
     os.waitpid(child, 0)
 
 
+def sealing(size: int) -> None:
+    """Seal and open so many bytes in frames, in place, and nothing else."""
+    cipher, nonce, head = Aes(secrets.token_bytes(KEY_BYTES)), bytes(12), bytes(HEADER.size)
+    plain, sealed = buffer(FRAME), buffer(FRAME + TAG_BYTES)
+    for _ in range(size // FRAME):
+        cipher.seal(nonce, plain, head, sealed)
+        cipher.open(nonce, sealed, head, plain)
+
+
 def in_turns(size: int, folder: Path) -> dict[str, list[Spent]]:
     """Each way, again and again by turns, so that a busy machine is slow for all."""
     note = folder / "taken"
@@ -125,6 +142,7 @@ def in_turns(size: int, folder: Path) -> dict[str, list[Spent]]:
             "ec2zfs direct": lambda: spent(size, lambda: direct(give, take), note),
             "bare sockets": lambda: spent(size, lambda: sockets(size)),
             "pipe": lambda: spent(size, lambda: pipe(give, take), note),
+            "sealing, opening": lambda: spent(size, lambda: sealing(size)),
         }
         found: dict[str, list[Spent]] = {name: [] for name in ways}
         for _ in range(ROUNDS):
@@ -170,6 +188,11 @@ def main(arguments: list[str]) -> int:
             print(f"  {name:<16} {one}")
         well = random_data(Path(folder))
     ours, of_ssh, of_sockets = (best[name].rate for name in ("ec2zfs direct", "ssh aes128-gcm", "bare sockets"))
+    parts = 2 * best["pipe"].cpu + best["bare sockets"].cpu + best["sealing, opening"].cpu
+    cores = len(os.sched_getaffinity(0))
+    most = cores * size / parts / 1e9
+    print(f"  two pipes, a connection, sealing and opening take {parts * GIB / size:.2f} CPU s a GiB by themselves:")
+    print(f"  {cores} processors can do no more of it than {most:.2f} GB/s, {most / of_ssh:.1f} x ssh")
     print(f"  {ours / of_ssh:.1f} x ssh (limit {OF_SSH:g})")
     print(f"  {ours / of_sockets:.2f} x bare sockets (limit {OF_SOCKETS:g})")
     return int(not well or ours < OF_SSH * of_ssh or ours < OF_SOCKETS * of_sockets)
