@@ -46,8 +46,13 @@ zpool sync
 """
 MOUNT = "mountpoint -q {data} || { mkdir -p {data} && mount -t zfs -o zfsutil {pool}/data {data}; }"
 WRITE = """
-systemctl is-active --quiet writer || systemd-run --quiet --unit=writer sh -c \
-'while date +%s.%N >>{data}/lines && sync {data}/lines; do sleep 0.2; done'
+systemctl is-active --quiet writer || systemd-run --quiet --unit=writer python3 -c '
+import os, time
+while True:
+    with open("{data}/lines", "a") as lines:
+        print(time.time(), file=lines, flush=True)
+        os.fsync(lines.fileno())
+    time.sleep(0.2)'
 """
 
 
