@@ -26,10 +26,14 @@ BOOT = 400.0
 
 
 def until(look: Callable[[], T], seconds: float = 60.0, pause: float = 0.3) -> T:
+    """What is found at last. Pauses are longer than looks, with which an emulated machine would else be busy."""
     deadline = time.monotonic() + seconds
+    begun = time.monotonic()
     while not (found := look()):
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(pause)
+        now = time.monotonic()
+        assert now < deadline, "it did not come true in time"
+        time.sleep(max(pause, 2 * (now - begun)))
+        begun = time.monotonic()
     return found
 
 
