@@ -197,6 +197,20 @@ def test_a_folder_that_was_left_unfinished_is_refused(it: Site) -> None:
         stands(it.folder)
 
 
+def test_many_files_go_through_workers_from_the_first_snapshot_on(key: Key) -> None:
+    with site(*key) as it:
+        for number in range(400):
+            (it.live / f"{number}").write_bytes(b"%d" % number)
+        assert it.stage().encrypted == 400
+        for number in range(0, 400, 2):
+            (it.live / f"{number}").write_bytes(b"again %d" % number)
+            (it.live / f"{number + 1}").unlink()
+        it.take()
+        report = it.bring(Hints.everywhere())
+        assert (report.encrypted, report.removed, report.mended) == (200, 200, 0)
+        it.assert_same()
+
+
 # To whom
 
 
