@@ -67,7 +67,7 @@ def objects(it: Site) -> list[Path]:
 def object_of(it: Site, name: str) -> Path:
     node = it.album.tree(it.shots[-1]).node(name.encode())
     assert node is not None
-    return Folder(it.folder).object(node.inode)
+    return Path(Folder(it.folder).object(node.inode))
 
 
 def everything(folder: Path) -> bytes:

@@ -173,7 +173,7 @@ class _Restoring:
 
     def _tasks(self) -> Iterator[Task]:
         for inode in self._files:
-            yield Task(str(self._place.object(inode)), str(self._work / f"{inode:x}"))
+            yield Task(self._place.object(inode), str(self._work / f"{inode:x}"))
 
     def _took(self, outcome: Done | Failed) -> None:
         made_ = Path(outcome.task.target)

@@ -131,19 +131,19 @@ class _Verification:
                 continue
             for each in shard.iterdir():
                 inode = _number(each.name)
-                if inode in self._sealed and each == self._place.object(inode):
+                if inode in self._sealed and str(each) == self._place.object(inode):
                     there.append(inode)
                 else:
                     self._find(each, "no seal knows it")
         for inode in self._sealed.keys() - set(there):
-            self._find(self._place.object(inode), "it is missing")
+            self._find(Path(self._place.object(inode)), "it is missing")
         return there
 
     def _decrypted(
         self, identity: Identity, manifest: Manifest | None, inodes: Iterable[int]
     ) -> Iterator[tuple[int, Content | Ec2zfsError]]:
         """The ciphertext of each object, once it was decrypted; plaintexts are compared on the way."""
-        tasks = (Task(str(self._place.object(inode)), NOWHERE) for inode in inodes)
+        tasks = (Task(self._place.object(inode), NOWHERE) for inode in inodes)
         for outcome in outcomes(Orders(identity, durable=False), tasks):
             inode = int(Path(outcome.task.source).name, 16)
             if isinstance(outcome, Failed):
@@ -151,17 +151,17 @@ class _Verification:
                 continue
             yield inode, outcome.read
             if manifest is not None and not manifest.agrees(inode, outcome):
-                self._find(self._place.object(inode), "its content is not the one that was encrypted")
+                self._find(Path(self._place.object(inode)), "its content is not the one that was encrypted")
 
     def _judge(self, contents: Iterable[tuple[int, Content | Ec2zfsError]]) -> None:
         for inode, content in contents:
             self._objects += 1
             if isinstance(content, Ec2zfsError):
-                self._find(self._place.object(inode), content.message)
+                self._find(Path(self._place.object(inode)), content.message)
             else:
                 self._bytes += content.size
                 if content != self._sealed[inode]:
-                    self._find(self._place.object(inode), "it is not what was sealed")
+                    self._find(Path(self._place.object(inode)), "it is not what was sealed")
             self._told(Advance(self._objects, self._bytes, len(self._findings)))
 
     def _manifest(self, identity: Identity) -> Manifest | None:
@@ -194,7 +194,7 @@ class _Verification:
                 if inode not in manifest.objects and inode not in manifest.unread:
                     self._find(self._named(path), "it has no object")
         for inode in self._sealed.keys() - files:
-            self._find(self._place.object(inode), "it is no file's")
+            self._find(Path(self._place.object(inode)), "it is no file's")
 
     def _named(self, path: bytes) -> Path:
         return self._place.files / os.fsdecode(path)
@@ -218,7 +218,7 @@ def _hashed(place: Folder, inodes: Iterable[int]) -> Iterator[tuple[int, Content
     ahead = deque[tuple[int, Future[Content]]]()
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
         for inode in inodes:
-            ahead.append((inode, threads.submit(digest, place.object(inode))))
+            ahead.append((inode, threads.submit(digest, Path(place.object(inode)))))
             if len(ahead) >= _AHEAD:
                 yield _hash(*ahead.popleft())
         while ahead:
