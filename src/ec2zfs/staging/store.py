@@ -125,7 +125,9 @@ class Store:
             self.unread(node.inode, path, error)
 
     def unread(self, inode: int, path: bytes, error: Unreadable) -> None:
-        """Note that an object of the source could not be read."""
+        """Note that an object of the source could not be read; once, whatever of it could not."""
+        if inode in self.unreadable:
+            return
         self.unreadable.add(inode)
         self.log.unread(inode, error.message)
         self.tally.unread.append(UnreadFile(path, error.message))
