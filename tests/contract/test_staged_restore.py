@@ -151,6 +151,8 @@ def test_paths_longer_than_the_kernel_takes(it: Site) -> None:
 
 
 def test_altered_cut_off_and_exchanged_objects_are_named_and_the_rest_is_restored(it: Site) -> None:
+    (it.live / "a/one.txt").write_text("as long too")
+    it.stage()
     place = Folder(it.folder)
     tree = it.album.tree(it.shots[-1])
     inodes = {
