@@ -365,6 +365,16 @@ def test_a_wrong_identity_finds_that_nothing_can_be_decrypted(it: Site, other_ke
     assert len(it.findings(other_key[1])) == 1 + len(objects(it))
 
 
+def test_large_objects_are_proved_too(it: Site) -> None:
+    for number in range(3):
+        (it.live / f"large{number}").write_bytes(os.urandom(2 << 20))
+    it.stage()
+    assert not it.findings()
+    flipped(object_of(it, "large1"), 1 << 20)
+    object_of(it, "large2").unlink()
+    assert len(it.findings()) == len(it.findings(it.identity)) == 2
+
+
 def test_verifying_counts_what_it_looked_at(it: Site) -> None:
     said = verified(it.folder, None, nobody)
     assert (said.snapshots, said.objects, said.unread) == (1, 3, 0)

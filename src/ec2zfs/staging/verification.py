@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ec2zfs.encryption.files import shown
@@ -27,9 +28,12 @@ from ec2zfs.staging.shown import DIRECTORY, digest, shown_objects
 from ec2zfs.staging.tasks import outcomes
 from ec2zfs.staging.terms import NameMode
 
+_LARGE = 1 << 20
 _AHEAD = 64
 _UNKNOWN = -2
 """In the place of an object's number."""
+
+_Contents = Iterator[tuple[int, Content | Ec2zfsError]]
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class _Verification:
         there = self._listed_objects()
         manifest = None if identity is None else self._manifest(identity)
         if identity is None:
-            self._judge(_hashed(self._place, there))
+            self._judge(_hashed(self._place, self._sealed, there))
         else:
             self._judge(self._decrypted(identity, manifest, there))
         if self._header.names is NameMode.PLAIN:
@@ -141,9 +145,7 @@ class _Verification:
             self._find(Path(self._place.object(inode)), "it is missing")
         return there
 
-    def _decrypted(
-        self, identity: Identity, manifest: Manifest | None, inodes: Iterable[int]
-    ) -> Iterator[tuple[int, Content | Ec2zfsError]]:
+    def _decrypted(self, identity: Identity, manifest: Manifest | None, inodes: Iterable[int]) -> _Contents:
         """The ciphertext of each object, once it was decrypted; plaintexts are compared on the way."""
         tasks = (Task(self._place.object(inode), NOWHERE) for inode in inodes)
         for outcome in outcomes(Orders(identity, durable=False), tasks):
@@ -155,7 +157,7 @@ class _Verification:
             if manifest is not None and not manifest.agrees(inode, outcome):
                 self._find(Path(self._place.object(inode)), "its content is not the one that was encrypted")
 
-    def _judge(self, contents: Iterable[tuple[int, Content | Ec2zfsError]]) -> None:
+    def _judge(self, contents: _Contents) -> None:
         for inode, content in contents:
             self._objects += 1
             if isinstance(content, Ec2zfsError):
@@ -216,23 +218,32 @@ def _shown_names(manifest: Manifest) -> dict[bytes, int]:
     return found
 
 
-def _hashed(place: Folder, inodes: Iterable[int]) -> Iterator[tuple[int, Content | Ec2zfsError]]:
-    """The ciphertext of each object; several are read at a time, since hashing does not hold Python's lock."""
+def _hashed(place: Folder, sealed: Mapping[int, Content], inodes: Iterable[int]) -> _Contents:
+    """The ciphertext of each object. Large ones are read side by side, since hashing does not hold Python's lock."""
     ahead = deque[tuple[int, Future[Content]]]()
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
         for inode in inodes:
-            ahead.append((inode, threads.submit(digest, Path(place.object(inode)))))
+            path = Path(place.object(inode))
+            if sealed[inode].size < _LARGE:
+                yield inode, _content(partial(digest, path))
+                continue
+            ahead.append((inode, threads.submit(digest, path)))
             if len(ahead) >= _AHEAD:
-                yield _hash(*ahead.popleft())
+                yield _first(ahead)
         while ahead:
-            yield _hash(*ahead.popleft())
+            yield _first(ahead)
 
 
-def _hash(inode: int, content: Future[Content]) -> tuple[int, Content | Ec2zfsError]:
+def _first(ahead: deque[tuple[int, Future[Content]]]) -> tuple[int, Content | Ec2zfsError]:
+    inode, content = ahead.popleft()
+    return inode, _content(content.result)
+
+
+def _content(read: Callable[[], Content]) -> Content | Ec2zfsError:
     try:
-        return inode, content.result()
+        return read()
     except Ec2zfsError as error:
-        return inode, error
+        return error
 
 
 def _number(name: str) -> int:
