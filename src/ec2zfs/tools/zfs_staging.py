@@ -85,8 +85,8 @@ def mounts(host: Host, names: Sequence[str]) -> dict[str, Mount]:
         return {}
     words = ("list", "-Hp", "-t", "filesystem", "-o", "name,mounted,canmount,keystatus,snapdir,mountpoint")
     script = zfs_script("zfs_each.sh", *words, stdin=names, timeout=LISTING_LIMIT)
-    rows = (line.split("\t", 4) for line in host.run(replace(script, accept=frozenset({0, _SOME_FAILED}))).lines())
-    return {name: Mount(mounted == "yes", key, snapdir, mountpoint) for name, mounted, key, snapdir, mountpoint in rows}
+    rows = (line.split("\t", 5) for line in host.run(replace(script, accept=frozenset({0, _SOME_FAILED}))).lines())
+    return {name: Mount(mounted == "yes", *told) for name, mounted, *told in rows}
 
 
 def create_parent(host: Host, name: str) -> None:
