@@ -47,7 +47,7 @@ def look(site: Site, pool: str, reports: Path, now: datetime) -> Health:
     """Look at the site. Raises as listing the sources does."""
     datasets = site.datasets()
     made = _creations(site, pool, datasets)
-    plan = preview(site.host, site.sources, pool, site.sent(lambda: now))
+    plan = preview(site.host, site.sent_sources, pool, site.sent(lambda: now))
     backlog = {
         each.replica.source: each.unsent_bytes + sum(transfer.bytes or 0 for transfer in each.transfers)
         for each in plan.datasets

@@ -46,6 +46,6 @@ def preview_backup(parts: BackupParts, now: datetime, at_once: str | None = None
         parts.upkeep.receiver.starting(on_demand=replacement_under_way(volumes)),
         len(current(volumes)),
         sizes,
-        preview(parts.site.host, parts.site.sources, parts.upkeep.design.name, parts.site.sent(lambda: now)),
+        preview(parts.site.host, parts.site.sent_sources, parts.upkeep.design.name, parts.site.sent(lambda: now)),
         parts.site.plan_pruning(now),
     )
