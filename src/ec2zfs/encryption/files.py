@@ -29,7 +29,7 @@ def performed(task: Task, carry: Callable[[Source, Sink], None], *, durable: boo
     anyhow, that costs much and gives nothing. Raises `Unreadable`, `Unwritable`, `NoSpace`, `AlreadyThere`, and what
     `carry` raises; then nothing new stands there.
     """
-    with _opened(task.source) as reading:
+    with opened(task.source) as reading:
         source = Source(reading, shown(task.source))
         if not task.replace and os.path.lexists(task.target):
             raise _already(task)
@@ -54,15 +54,12 @@ def swept(directory: Path) -> int:
     return sum(_removed(name) for name in names)
 
 
-def shown(path: str) -> str:
-    """A path as an error can print it: what is no UTF-8, or would move a terminal's cursor, as escapes."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
-
-
 @contextmanager
-def _opened(path: str) -> Iterator[int]:
-    # Never through a link, and never waiting for the other end of a fifo.
+def opened(path: str) -> Iterator[int]:
+    """Open a regular file for reading: never through a link, and never waiting for the other end of a fifo.
+
+    Raises `Unreadable`.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
@@ -73,6 +70,12 @@ def _opened(path: str) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def shown(path: str) -> str:
+    """A path as an error can print it: what is no UTF-8, or would move a terminal's cursor, as escapes."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 @contextmanager
