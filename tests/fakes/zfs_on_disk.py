@@ -19,9 +19,9 @@ from tests.fakes.zfs_pool import FakeDataset, Pool, ZfsSays
 from tests.fakes.zfs_world import ZfsHost
 
 from ec2zfs.execute.staging import Way
-from ec2zfs.execute.staging_report import Brought
 from ec2zfs.hosts.host import Command
 from ec2zfs.model.staging import UNDER_WAY
+from ec2zfs.staging.report import Advance, Report, UnreadFile
 
 _DEFAULTS = {"mounted": "yes", "canmount": "on", "keystatus": "-", "snapdir": "hidden"}
 
@@ -121,7 +121,7 @@ class DiskZfs(ZfsHost):
         if verb == "rollback":
             return 0, self._rollback(words[0]), ""
         if verb == "get" and words[:4] == ("-Hp", "-r", "-s", "local"):
-            return 0, "".join(self._marks(words[-2].split(","), words[-1])), ""
+            return 0, "".join(self._told_marks(words[-2].split(","), words[-1])), ""
         if verb == "set":
             self.zfs.find(words[-1]).properties |= dict(word.split("=", 1) for word in words[:-1])
             return 0, "", ""
@@ -139,7 +139,7 @@ class DiskZfs(ZfsHost):
         shutil.copytree(self.snapshot(dataset, name), self.folder(dataset), symlinks=True, dirs_exist_ok=True)
         return ""
 
-    def _marks(self, names: list[str], root: str) -> Iterator[str]:
+    def _told_marks(self, names: list[str], root: str) -> Iterator[str]:
         if root not in self.zfs.datasets:
             raise ZfsSays(f"cannot open '{root}': dataset does not exist")
         for name, held in sorted(self.zfs.datasets.items()):
@@ -155,9 +155,12 @@ class CopyingFolders:
     def __init__(self, hook: Callable[[str], object] = lambda _event: None) -> None:
         self.hook = hook
         self.ways: list[Way] = []
-        self.open_unread: tuple[str, ...] = ()
+        self.open_unread: tuple[UnreadFile, ...] = ()
 
-    def bring(self, folder: Path, way: Way, advance: Callable[[int], None]) -> Brought:
+    def ready(self) -> None:
+        self.hook("bring: ready")
+
+    def bring(self, folder: Path, way: Way, told: Callable[[Advance], None]) -> Report:
         self.ways.append(way)
         assert folder.stat().st_mode & 0o777 == 0o700
         if not way.again:
@@ -166,12 +169,9 @@ class CopyingFolders:
         self.hook("bring: it is empty")
         shutil.copytree(way.after, folder, symlinks=True, dirs_exist_ok=True)
         folder.chmod(0o700)
-        advance(1)
+        told(Advance(files=1, bytes=1, unread=0))
         self.hook("bring: all is there")
-        return Brought(told=way.hints.count, encrypted=1, bytes=1, unread=self.open_unread)
-
-    def unread(self, folder: Path) -> int:
-        return len(self.open_unread)
+        return Report(1, way.before is None, way.hints.count, 0, 1, 1, 0, 0, 0, self.open_unread)
 
 
 def clear(folder: Path) -> None:

@@ -21,7 +21,7 @@ def register(verbs: Verbs) -> None:
     parser = add_verb(
         verbs,
         "backup",
-        "back all sources up: snapshot, start the receiver, unlock, replicate, check, lock, stop, prune",
+        "back all sources up: snapshot, stage, start the receiver, unlock, replicate, check, lock, stop, prune",
         run,
     )
     add_now(parser)
@@ -51,7 +51,7 @@ def backup_parts(session: Session) -> BackupParts:
     """What the run works with, from the configuration; asks nobody yet."""
     from ec2zfs.runs.backup import BackupParts
 
-    return BackupParts(site=session.file_server, upkeep=session.upkeep, replicator=session.replicator)
+    return BackupParts(session.file_server, session.upkeep, session.replicator, session.staging)
 
 
 def _back_up(session: Session, now: datetime, at_once: str | None) -> None:

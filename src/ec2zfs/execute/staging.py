@@ -11,13 +11,12 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from ec2zfs.errors import CommandFailed, Ec2zfsError, MissingTool, NoSpace, RecipientRefused, Refused
-from ec2zfs.execute.progress import Progress
-from ec2zfs.execute.staging_report import Brought, DatasetReport, StagedAs, StagingReport
+from ec2zfs.execute.progress import Bar, Progress
+from ec2zfs.execute.staging_report import DatasetReport, StagedAs, StagingReport
 from ec2zfs.execute.staging_state import staging_state
 from ec2zfs.hosts.host import Command, Host
 from ec2zfs.hosts.lines import printed_lines
@@ -33,6 +32,9 @@ from ec2zfs.plan.staging import (
     StagingStep,
 )
 from ec2zfs.plan.tree_hints import Hints
+from ec2zfs.staging.bringing import bring
+from ec2zfs.staging.report import Advance, Report
+from ec2zfs.staging.terms import Label, Terms
 from ec2zfs.tools import zfs_staging
 from ec2zfs.tools.zfs import Zfs
 from ec2zfs.tools.zfs_diff import UnreadableDiff, diff_argv, differences
@@ -41,34 +43,44 @@ from ec2zfs.tools.zfs_repair import roll_back
 
 @dataclass(frozen=True)
 class Way:
-    """From where to where a folder is brought: the directories of two snapshots of `source` (None: from nothing).
-
-    `guid` and `created` are those of the snapshot `name`; `again`: every file is encrypted again.
-    """
+    """From where to where a folder is brought: the directories of two snapshots of a source (`before` None: from
+    nothing). `hints` say where they differ; `again`: every file is encrypted again."""
 
     before: Path | None
     after: Path
     hints: Hints
-    source: str
-    name: str
-    guid: int
-    created: datetime
+    label: Label
     again: bool = False
 
 
 class Folders(Protocol):
     """What encrypts, and knows what a staged folder looks like inside. Knows nothing of ZFS."""
 
-    def bring(self, folder: Path, way: Way, advance: Callable[[int], None]) -> Brought:
-        """Bring the folder to the snapshot; `advance` hears of bytes that were encrypted.
+    def ready(self) -> None:
+        """Raise what keeps any file from being encrypted, such as a recipient's key, before anything is changed."""
+        ...
+
+    def bring(self, folder: Path, way: Way, told: Callable[[Advance], None]) -> Report:
+        """Bring the folder to the snapshot; `told` hears how far it is.
 
         What it leaves when it raises, or is killed, is rolled back by whoever called.
         """
         ...
 
-    def unread(self, folder: Path) -> int:
-        """How many files are not staged, since they could not be read; 0 in a folder that is empty."""
-        ...
+
+@dataclass(frozen=True)
+class EncryptedFolders:
+    """Folders whose files are encrypted on these terms, which are found out when they are needed."""
+
+    terms: Callable[[], Terms]
+
+    def ready(self) -> None:
+        """As `Folders.ready`."""
+        self.terms()
+
+    def bring(self, folder: Path, way: Way, told: Callable[[Advance], None]) -> Report:
+        """As `Folders.bring`."""
+        return bring(folder, self.terms(), way.before, way.after, way.hints, way.label, told, anew=way.again)
 
 
 @dataclass(frozen=True)
@@ -87,8 +99,10 @@ class Stager:
     def run(self, plan: StagingPlan, state: StagingState) -> StagingReport:
         """Carry the plan out, and report on every dataset; the report's `raise_for_errors()` raises what was left out.
 
-        Raises `NoSpace` when the staging pool is full, and what keeps all files from being encrypted.
+        Raises what `Folders.ready` does before anything is changed, and `NoSpace` when the staging pool is full.
         """
+        if plan.steps:
+            self.folders.ready()
         warnings = [each.skipped for each in plan.datasets if each.skipped]
         reports = []
         for dataset in plan.datasets:
@@ -154,24 +168,24 @@ class _DatasetWork:
         brought = self._brought(step, self._folder(step.place))
         marks = {SOURCE_GUID: str(snapshot.guid), WALKED: str(int(step.walked.timestamp()))}
         Zfs(site).snapshot([f"{step.place}@{snapshot.name}"], marks)
-        zfs_staging.end_staging(site, step.place)
         zfs_staging.release_bases(site, step.unneeded)
+        zfs_staging.end_staging(site, step.place)
         self.staged.append(StagedAs(str(snapshot), brought))
 
-    def _brought(self, step: StageSnapshot, folder: Path) -> Brought:
+    def _brought(self, step: StageSnapshot, folder: Path) -> Report:
         mountpoint = self.state.mounts[step.snapshot.dataset].mountpoint
         with ExitStack() as looking:
             after = looking.enter_context(_shown(mountpoint, step.snapshot))
             before = looking.enter_context(_shown(mountpoint, step.base)) if step.base else None
-            hints = self._hints(step, mountpoint, folder)
-            made = zfs_staging.created(self.stager.site, step.snapshot)
-            name, guid = step.snapshot.name, step.snapshot.guid
-            way = Way(before, after, hints, step.snapshot.dataset, name, guid, made, step.again)
-            bar = looking.enter_context(self.stager.progress.bar(f"stage {step.snapshot.dataset}", None, "B"))
-            return self.stager.folders.bring(folder, way, bar.advance)
+            hints = self._hints(step, mountpoint)
+            taken = step.snapshot
+            label = Label(taken.dataset, taken.name, taken.guid, zfs_staging.created(self.stager.site, taken))
+            way = Way(before, after, hints, label, step.again)
+            bar = looking.enter_context(self.stager.progress.bar(f"stage {taken.dataset}", None, "B"))
+            return self.stager.folders.bring(folder, way, _Meter(bar).told)
 
-    def _hints(self, step: StageSnapshot, mountpoint: str, folder: Path) -> Hints:
-        """Where to look; the whole tree when that is due, when files are still to be read, or ZFS cannot tell."""
+    def _hints(self, step: StageSnapshot, mountpoint: str) -> Hints:
+        """Where to look; the whole tree when that is due, or ZFS cannot tell."""
         if step.base is None:
             return Hints.everywhere()
         lines = printed_lines(
@@ -184,7 +198,7 @@ class _DatasetWork:
                 f"The whole tree of {step.snapshot.dataset} was compared, since `zfs diff` failed: {error}"
             )
             return Hints.everywhere()
-        if step.full or self.stager.folders.unread(folder):
+        if step.full:
             hints.whole.add(b"")
         return hints
 
@@ -201,6 +215,18 @@ class _DatasetWork:
         folder = Path(found.mountpoint)
         folder.chmod(0o700)
         return folder
+
+
+class _Meter:
+    """Moves a bar on by what it hears."""
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar, self._bytes = bar, 0
+
+    def told(self, advance: Advance) -> None:
+        """Show how far it is."""
+        self._bar.advance(advance.bytes - self._bytes)
+        self._bytes = advance.bytes
 
 
 def _mountpoint(root: Mount, source: str) -> str:

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
+from ec2zfs.encryption.files import shown
 from ec2zfs.errors import StagingIncomplete
-
-
-@dataclass(frozen=True)
-class Brought:
-    """What it took to bring a folder from one snapshot to the next.
-
-    `told` are the changes that `zfs diff` told of, `missed` those that only the comparison found. `encrypted` files of
-    `bytes` were encrypted, `moved` and `removed` are names; of the `unread` files each is named, with why.
-    """
-
-    told: int = 0
-    missed: int = 0
-    encrypted: int = 0
-    bytes: int = 0
-    moved: int = 0
-    removed: int = 0
-    unread: tuple[str, ...] = ()
+from ec2zfs.staging.report import Report, UnreadFile
 
 
 @dataclass(frozen=True)
 class StagedAs:
-    """A snapshot that was staged."""
+    """A snapshot that was staged, and what that took."""
 
     snapshot: str
-    brought: Brought
+    brought: Report
 
 
 @dataclass(frozen=True)
@@ -56,8 +42,14 @@ class StagingReport:
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """The files that could not be read when their dataset was last staged."""
-        return tuple(name for dataset in self.datasets for name in (dataset.staged or _NONE)[-1].brought.unread)
+        """The files that could not be read when their dataset was last staged, each with why."""
+        newest = (dataset.staged[-1] for dataset in self.datasets if dataset.staged)
+        return tuple(_words(each.snapshot, file) for each in newest for file in each.brought.unread)
+
+    def __str__(self) -> str:
+        files = sum(each.brought.encrypted for each in self.snapshots)
+        size = sum(each.brought.bytes for each in self.snapshots)
+        return f"{len(self.snapshots)} snapshots, {files:,} files of {size:,} bytes encrypted"
 
     def raise_for_errors(self) -> None:
         """Raise `StagingIncomplete` when some dataset, or some file, was left out."""
@@ -72,4 +64,7 @@ class StagingReport:
 
 
 _SHOWN = 5
-_NONE = (StagedAs("", Brought()),)
+
+
+def _words(snapshot: str, file: UnreadFile) -> str:
+    return f"{shown(os.fsdecode(file.path))} of {snapshot} ({file.why.rstrip('.')})"

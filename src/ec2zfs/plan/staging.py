@@ -65,7 +65,7 @@ class CreateStaged:
 class RollBackStaged:
     """Undo what an interrupted run left: back to the snapshot of that short name, or to nothing (None).
 
-    `unneeded`: the source's snapshot that was held for what is undone.
+    `unneeded`: snapshots of the source that the interrupted run held, or had not let go yet.
     """
 
     place: str
@@ -191,8 +191,9 @@ class _Planner:
             yield CreateStaged(place, source.name, source.guid, parents, adopt=staged is not None)
         elif staged.under_way is not None or not staged.snapshots:
             newest = staged.snapshots[-1] if staged.snapshots else None
-            undone = staged.under_way if newest is None or newest.source_guid != staged.under_way else None
-            unneeded = tuple(each for each in source.snapshots if each.guid == undone)
+            let_go = {staged.under_way, *(each.source_guid for each in staged.snapshots)}
+            kept = newest.source_guid if newest else None
+            unneeded = tuple(each for each in source.snapshots if each.guid in let_go and each.guid != kept)
             yield RollBackStaged(place, newest.name if newest else None, unneeded)
 
     def _pending(

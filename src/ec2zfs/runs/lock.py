@@ -1,5 +1,5 @@
-"""Only one run at a time per pool, and one command at a time on the site's snapshots or in the staging pool. The kernel holds each lock
-(flock), so a dead process cannot.
+"""Only one run at a time per pool, and one command at a time on the site's snapshots, and in the staging pool. The
+kernel holds each lock (flock), so a dead process cannot.
 
 The file is never deleted (two could then hold two files), and what is written in it only tells people who holds it.
 """

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from ec2zfs.errors import CommandFailed
 from ec2zfs.hosts.host import Command, Host
+from ec2zfs.model.hold import STAGING
 from ec2zfs.model.snapshot import Dataset, Snapshot
 from ec2zfs.model.staging import (
     OF_SOURCE,
@@ -27,9 +28,6 @@ from ec2zfs.model.staging import (
 from ec2zfs.tools.zfs import LISTING_LIMIT
 from ec2zfs.tools.zfs_scripts import zfs_script
 
-HOLD = "ec2zfs-staging"
-"""The tag of the hold on the snapshot as of which a source is staged."""
-
 FILES_ONLY = {
     "compression": "off",  # ciphertext
     "atime": "off",
@@ -38,6 +36,7 @@ FILES_ONLY = {
     "devices": "off",
     "readonly": "off",
     "canmount": "on",
+    "snapdir": "hidden",
 }
 """What a staged dataset is created with, beside its mount point and our marks."""
 
@@ -107,10 +106,9 @@ def adopt_parent(host: Host, name: str, source_guid: int, mountpoint: str) -> No
     host.run(Command.of("zfs", "set", *(f"{key}={value}" for key, value in properties.items()), name))
 
 
-def created(host: Host, snapshot: Snapshot) -> datetime:
-    """When a snapshot was taken, in UTC."""
-    told = host.run(Command.of("zfs", "list", "-Hp", "-t", "snapshot", "-o", "creation", str(snapshot))).text
-    return datetime.fromtimestamp(int(told), UTC)
+def created(host: Host, snapshot: Snapshot) -> int:
+    """When a snapshot was taken, in seconds since 1970."""
+    return int(host.run(Command.of("zfs", "list", "-Hp", "-t", "snapshot", "-o", "creation", str(snapshot))).text)
 
 
 def mount(host: Host, name: str) -> None:
@@ -130,13 +128,13 @@ def end_staging(host: Host, name: str) -> None:
 
 def hold_base(host: Host, snapshot: Snapshot) -> None:
     """Hold a snapshot of a source against destruction; held already is well too."""
-    _unless_so(host, ("zfs", "hold", HOLD, str(snapshot)), "tag already exists on this dataset")
+    _unless_so(host, ("zfs", "hold", STAGING, str(snapshot)), "tag already exists on this dataset")
 
 
 def release_bases(host: Host, snapshots: Sequence[Snapshot]) -> None:
     """Take our hold off these; not held, or gone, is well too."""
     if snapshots:
-        words = ("zfs", "release", HOLD, *map(str, snapshots))
+        words = ("zfs", "release", STAGING, *map(str, snapshots))
         _unless_so(host, words, "no such tag on this dataset", "does not exist")
 
 
