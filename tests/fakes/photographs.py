@@ -1,11 +1,10 @@
-"""Snapshots of a real directory for tests without ZFS: copies that tell the numbers and times of what they were taken of.
+"""Snapshots of a real directory for tests without ZFS: copies that tell the numbers and times of their original.
 
-A photograph is a directory like any other, with the files' contents, names, links and metadata; only inodes and times of
-the last change, which no copy can have, it remembers. `diff` tells what `zfs diff` would of two of them.
+A photograph is a directory like any other, with the files' contents, names, links and metadata; only inodes and times
+of the last change, which no copy can have, it remembers. `diff` tells what `zfs diff` would of two of them.
 """
 
 from __future__ import annotations
-
 
 import subprocess
 import time

@@ -15,28 +15,31 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ec2zfs.encryption.interface import Done, Task
+from ec2zfs.encryption.interface import NOWHERE, Content, Done, Task
 from ec2zfs.encryption.streams import Sink, Source, unwritable
 from ec2zfs.errors import AlreadyThere, Unreadable
 
 TEMPORARY = ".ec2zfs-partial-"
 
 
-def performed(task: Task, carry: Callable[[Source, Sink], None], *, durable: bool) -> Done:
+def performed(task: Task, carry: Callable[[Source, Sink], None], *, durable: bool, holes: bool = False) -> Done:
     """Read the task's source, and have the target in its place once `carry` has ended well.
 
     `durable`: the content is on the disk before it takes its name. Where a snapshot or a sync comes after all files
-    anyhow, that costs much and gives nothing. Raises `Unreadable`, `Unwritable`, `NoSpace`, `AlreadyThere`, and what
-    `carry` raises; then nothing new stands there.
+    anyhow, that costs much and gives nothing. `holes`: zeros take no room on the disk.
+
+    Raises `Unreadable`, `Unwritable`, `NoSpace`, `AlreadyThere`, and what `carry` raises; then nothing new is there.
     """
     with opened(task.source) as reading:
         source = Source(reading, shown(task.source))
+        if task.target == NOWHERE:
+            return Done(task, *_lost(source, carry))
         if not task.replace and os.path.lexists(task.target):
             raise _already(task)
         with _temporary(task.target) as (writing, temporary):
-            sink = Sink(writing, shown(task.target))
+            sink = Sink(writing, shown(task.target), holes=holes)
             carry(source, sink)
-            sink.flush()
+            sink.close()
             _put(task, writing, temporary, durable=durable)
         return Done(task, source.content(), sink.content())
 
@@ -76,6 +79,18 @@ def shown(path: str) -> str:
     """A path as an error can print it: what is no UTF-8, or would move a terminal's cursor, as escapes."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def _lost(source: Source, carry: Callable[[Source, Sink], None]) -> tuple[Content, Content]:
+    """What was read, and what was written to nowhere."""
+    writing = os.open(NOWHERE, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        sink = Sink(writing, f"what {source.name} holds")
+        carry(source, sink)
+        sink.flush()
+    finally:
+        os.close(writing)
+    return source.content(), sink.content()
 
 
 @contextmanager

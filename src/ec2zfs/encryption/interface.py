@@ -6,6 +6,7 @@ readable by `age -d`. Nothing outside this folder asks which it is.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -55,11 +56,15 @@ class Content:
     sha256: bytes
 
 
+NOWHERE = os.devnull
+"""The target of a task that is done for its digests alone: what it gives is written to no disk."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A file to encrypt or decrypt, and what is to become of it. Names are any bytes, as `os.fsdecode` gives them.
 
-    Without `replace` a target that stands already is left as it is, and the task fails.
+    Without `replace` a target that stands already is left as it is, and the task fails; `NOWHERE` is none.
     """
 
     source: str

@@ -24,17 +24,23 @@ NO_TASK = -1
 class Orders:
     """What a worker is to do with every task: encrypt to recipients, or decrypt with an identity.
 
-    `durable` as in files.py, `small` as in formats.py.
+    `durable` and `holes` as in files.py, `small` as in formats.py.
     """
 
     key: Recipients | Identity
     durable: bool
     small: int = SMALL
+    holes: bool = False
 
 
 def written_orders(orders: Orders) -> Secret:
     """The orders as a line."""
-    common: dict[str, Any] = {"format": orders.key.format, "small": orders.small, "durable": orders.durable}
+    common: dict[str, Any] = {
+        "format": orders.key.format,
+        "small": orders.small,
+        "durable": orders.durable,
+        "holes": orders.holes,
+    }
     if isinstance(orders.key, Recipients):
         common["keys"] = [recipient.key for recipient in orders.key.keys]
     else:
@@ -52,7 +58,7 @@ def read_orders(line: bytes) -> Orders:
         key = Recipients(form, tuple(Recipient(each, "", "", frozenset(), None) for each in told["keys"]))
     else:
         key = Identity(form, _hidden(told["secret"]), _hidden(told["passphrase"]))
-    return Orders(key, told["durable"], told["small"])
+    return Orders(key, told["durable"], told["small"], told["holes"])
 
 
 def written_tasks(numbered: list[tuple[int, Task]]) -> bytes:

@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ec2zfs.encryption.interface import Content
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _BUFFER = 64 << 10
 _PIECE = 1 << 20
 _FIRST = 32 << 10
+_BLOCK = 64 << 10
+_ZEROS = bytes(_BLOCK)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -93,10 +96,14 @@ class Source:
 
 
 class Sink:
-    """What is written to an open descriptor; `name` is for errors. What was not flushed is never written by itself."""
+    """What is written to an open descriptor; `name` is for errors. What was not flushed is never written by itself.
 
-    def __init__(self, descriptor: int, name: str) -> None:
+    `holes`: the descriptor is a new file's, in which blocks of zeros become holes.
+    """
+
+    def __init__(self, descriptor: int, name: str, *, holes: bool = False) -> None:
         self._descriptor = descriptor
+        self._holes = holes
         self._pending = bytearray()
         self._passed = _Passed()
         self.name = name
@@ -116,19 +123,44 @@ class Sink:
         self._write(self._pending)
         self._pending = bytearray()
 
+    def close(self) -> None:
+        """Have all that was taken written, and a hole at the end too. Raises as `write` does."""
+        self.flush()
+        if self._holes:
+            with self._told():
+                os.ftruncate(self._descriptor, self.content().size)
+
     def content(self) -> Content:
         """What has been written up to now."""
         return self._passed.content()
 
     def _write(self, data: bytes | bytearray) -> None:
-        left = memoryview(data)
+        view = memoryview(data)
+        with self._told():
+            if self._holes:
+                for at in range(0, len(view), _BLOCK):
+                    self._put_or_leave(view[at : at + _BLOCK])
+            else:
+                self._put(view)
+        self._passed.count(data)
+
+    def _put_or_leave(self, block: memoryview) -> None:
+        if not block[0] and block.tobytes() == _ZEROS[: len(block)]:
+            os.lseek(self._descriptor, len(block), os.SEEK_CUR)
+        else:
+            self._put(block)
+
+    def _put(self, left: memoryview) -> None:
+        while left:
+            left = left[os.write(self._descriptor, left) :]
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
         try:
-            while left:
-                left = left[os.write(self._descriptor, left) :]
+            yield
         except OSError as error:
             self.fault = unwritable(self.name, error)
             raise self.fault from error
-        self._passed.count(data)
 
 
 def unwritable(name: str, error: OSError) -> Ec2zfsError:

@@ -77,7 +77,7 @@ def _work(lines: queue.SimpleQueue[bytes], carry: Callable[[Source, Sink], None]
 
 def _outcome(task: Task, carry: Callable[[Source, Sink], None], given: Orders) -> Done | Failed:
     try:
-        return performed(task, carry, durable=given.durable)
+        return performed(task, carry, durable=given.durable, holes=given.holes)
     except Ec2zfsError as error:
         return Failed(task, error)
 

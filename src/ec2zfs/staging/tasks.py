@@ -1,4 +1,4 @@
-"""Has files encrypted or decrypted: a few small ones in this process, before a worker would have started; else by them."""
+"""Has files encrypted or decrypted: a few small ones in this process, before a worker would start; else by workers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _here(orders: Orders, tasks: list[Task]) -> Iterator[Done | Failed]:
     with _carrier(orders) as carry:
         for task in tasks:
             try:
-                yield performed(task, carry, durable=orders.durable)
+                yield performed(task, carry, durable=orders.durable, holes=orders.holes)
             except Ec2zfsError as error:
                 yield Failed(task, error)
 
