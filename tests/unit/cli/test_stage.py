@@ -1,0 +1,162 @@
+"""`ec2zfs stage`: files are encrypted for real, on a ZFS of directories; what it shows, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pyrage
+import pytest
+from tests.fakes.zfs_on_disk import DiskZfs
+from tests.unit.cli.test_snapshots_verbs import CONFIGURATION
+
+from ec2zfs.cli import main
+from ec2zfs.cli.session import Session
+from ec2zfs.errors import ExitCode
+from ec2zfs.runs.lock import staging_lock
+
+FIRST, SECOND = "ec2zfs_2026-11-24T00:00:00Z_daily", "ec2zfs_2026-11-25T00:00:00Z_daily"
+
+
+class Typed:
+    """Types `ec2zfs …` at a site with files and a staging pool; `rows` and `told` are of what was printed last."""
+
+    def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.capsys, self.identity = capsys, pyrage.x25519.Identity.generate()
+        self.file, self.state = directory / "ec2zfs.toml", directory / "state"
+        self.configure(f'dataset = "vault"\nrecipients = ["{self.identity.to_public()}"]')
+        self.site = DiskZfs(directory / "site")
+        self.site.make("vault")
+        for name in ("tank", "tank/home"):
+            (self.site.make(name) / "a.txt").write_text(f"of {name}")
+            self.site.take(name, FIRST)
+        monkeypatch.setattr(Session, "site", self.site)
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+    def configure(self, staging: str, site: str = "", source: str = "") -> None:
+        text = CONFIGURATION.format(state=self.state).replace("staging = {}", "staging = { daily = 9 }")
+        text = text.replace("[site]\n", f"[site]\n{site}\n").replace(
+            'dataset = "tank"\n', f'dataset = "tank"\n{source}\n'
+        )
+        self.file.write_text(f"{text}\n[staging]\n{staging}\n")
+
+    def __call__(self, *words: str) -> int:
+        status = main(["--config", str(self.file), "--json", *words])
+        printed = self.capsys.readouterr()
+        self.events = [json.loads(line) for line in printed.out.splitlines()]
+        self.errors = [json.loads(line) for line in printed.err.splitlines()]
+        return status
+
+    def rows(self, event: str) -> list[dict[str, object]]:
+        (found,) = (each["rows"] for each in self.events if each["event"] == event)
+        assert isinstance(found, list)
+        return found
+
+    def refused(self, status: ExitCode, words: str, *more: str) -> None:
+        assert self("stage", *more) == status
+        assert words in f"{self.errors[-1]['message']} {self.errors[-1]['hint']}"
+
+
+@pytest.fixture
+def typed(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Typed:
+    return Typed(tmp_path, capsys, monkeypatch)
+
+
+def test_what_is_to_be_staged_is_shown_and_then_encrypted(typed: Typed) -> None:
+    assert typed("stage", "--dry-run") == ExitCode.OK
+    assert [row["step"] for row in typed.rows("steps_of_staging")] == [
+        "create vault/tank",
+        f"stage tank@{FIRST} from nothing",
+        "create vault/tank/home",
+        f"stage tank/home@{FIRST} from nothing",
+    ]
+    assert "vault/tank" not in typed.site.zfs.datasets
+    assert typed("stage") == ExitCode.OK
+    assert [row["files_encrypted"] for row in typed.rows("snapshots_staged")] == [1, 1]
+    encrypted = (typed.site.snapshot("vault/tank/home", FIRST) / "files" / "a.txt").read_bytes()
+    assert pyrage.decrypt(encrypted, [typed.identity]) == b"of tank/home"
+    assert typed("stage") == ExitCode.OK
+    assert typed.rows("snapshots_staged") == []
+
+
+def test_what_changed_is_staged_and_the_rest_is_not_touched(typed: Typed) -> None:
+    typed("stage")
+    for name in ("b.txt", "c.txt"):
+        (typed.site.folder("tank") / name).write_text(name)
+    typed.site.take("tank", SECOND)
+    assert typed("stage", "--full") == ExitCode.OK
+    (row,) = typed.rows("snapshots_staged")
+    assert row["snapshot"] == f"tank@{SECOND}"
+    assert typed.events[-1] == {
+        "event": "staged",
+        "snapshots": 1,
+        "files_encrypted": row["files_encrypted"],
+        "bytes": row["bytes"],
+        "datasets_with_faults": 0,
+        "files_that_could_not_be_read": 0,
+    }
+
+
+def test_an_interrupted_stage_is_rolled_back_and_done_again(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed("stage")
+    (typed.site.folder("tank") / "b.txt").write_text("b")
+    typed.site.take("tank", SECOND)
+
+    def interrupt(event: str) -> None:
+        if f"vault/tank@{SECOND}" in event:
+            raise KeyboardInterrupt
+
+    typed.site.hook = interrupt
+    assert typed("stage") == ExitCode.INTERRUPTED
+    typed.site.hook = lambda _event: None
+    assert typed("stage") == ExitCode.OK
+    said = [each["message"] for each in typed.events if each["event"] == "message"]
+    assert said[0] == f"roll vault/tank back to @{FIRST}"
+    encrypted = (typed.site.snapshot("vault/tank", SECOND) / "files" / "b.txt").read_bytes()
+    assert pyrage.decrypt(encrypted, [typed.identity]) == b"b"
+
+
+def test_where_nothing_is_to_be_staged(typed: Typed) -> None:
+    typed.configure("")
+    typed.refused(ExitCode.CONFIGURATION, "Nothing is to be staged: [staging] has no dataset")
+    typed.configure('dataset = "vault"\nrecipients = ["age1x"]', source="staged = false")
+    typed.refused(ExitCode.CONFIGURATION, "every [[source]] says staged = false")
+
+
+def test_it_runs_at_the_site_as_root(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    staging = f'dataset = "vault"\nrecipients = ["{typed.identity.to_public()}"]'
+    typed.configure(staging, site='connection = "ssh"\naddress = "files"')
+    typed.refused(ExitCode.REFUSED, "is another machine (site.connection). Run ec2zfs on the file server.")
+    typed.configure(staging)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    typed.refused(ExitCode.REFUSED, "it has to run as root")
+    assert "vault/tank" not in typed.site.zfs.datasets
+
+
+def test_recipients_that_do_not_do(typed: Typed, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.txt"
+    for text, words in (
+        (None, "keys.txt cannot be read: No such file"),
+        (b"\xff", "keys.txt are no text"),
+        (str(typed.identity).encode(), "Among the recipients is an age identity"),
+    ):
+        if text is not None:
+            keys.write_bytes(text)
+        typed.configure(f'dataset = "vault"\nrecipients = ["{keys}"]')
+        typed.refused(ExitCode.CONFIGURATION, words)
+        assert str(typed.identity) not in str(typed.errors)
+    assert "vault/tank" not in typed.site.zfs.datasets
+
+
+def test_one_at_a_time(typed: Typed) -> None:
+    with staging_lock(typed.state):
+        typed.refused(ExitCode.LOCKED, "Another command works in the staging pool")
+
+
+def test_a_conflict_is_told_and_the_others_are_staged(typed: Typed) -> None:
+    typed.site.make("vault/tank")
+    typed.refused(ExitCode.STAGING, "vault/tank, where tank is to be staged, is not ec2zfs's own")
+    assert [row["snapshot"] for row in typed.rows("snapshots_staged")] == [f"tank/home@{FIRST}"]
+    assert typed("stage", "--dry-run") == ExitCode.OK
+    assert "is not ec2zfs's own" in str(typed.rows("steps_of_staging")[0]["step"])
