@@ -180,6 +180,10 @@ class StagingIncomplete(Ec2zfsError):
     exit_code = ExitCode.STAGING
 
 
+class RestoreIncomplete(Ec2zfsError):
+    """Something that was to be restored is not there, or without some of its metadata; all else is restored."""
+
+
 class NoSpace(Ec2zfsError):
     """The target pool is full, or would be."""
 

@@ -3,15 +3,15 @@
     site = DiskZfs(directory)
     site.make("tank/home"); (site.folder("tank/home") / "a.txt").write_text("one"); site.take("tank/home", "first")
 
-A source's snapshots show below `.zfs/snapshot`; those of staged datasets are kept elsewhere (`snapshot`), since a
-staged folder has to be free of what is not its own. `written` is not 0 where a folder is not as its newest snapshot.
-Only under staging's mark may a dataset be rolled back.
+Snapshots show below `.zfs/snapshot`, which is there from the first one on. `written` is not 0 where a folder is not as
+its newest snapshot. Only under staging's mark may a dataset be rolled back.
 """
 
 from __future__ import annotations
 
 import filecmp
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -48,26 +48,20 @@ class DiskPool(Pool):
     def keep(self, dataset: str, name: str) -> None:
         """Copy the files, as they are now, into a snapshot."""
         if self.find(dataset).kind == "filesystem":
-            for target in (self.shown(dataset, name), self.kept(dataset, name)):
-                ignore = shutil.ignore_patterns(".zfs")
-                shutil.copytree(self.folder(dataset), target, symlinks=True, ignore=ignore, dirs_exist_ok=True)
+            copy(self.folder(dataset), self.shown(dataset, name))
 
     def folder(self, dataset: str) -> Path:
         return Path(self.find(dataset).properties["mountpoint"])
 
     def shown(self, dataset: str, name: str) -> Path:
-        staged = "ec2zfs:staged" in self.find(dataset).properties
-        return self.kept(dataset, name) if staged else self.folder(dataset) / ".zfs" / "snapshot" / name
-
-    def kept(self, dataset: str, name: str) -> Path:
-        return self.top / ".kept" / dataset.replace("/", "%") / name
+        return self.folder(dataset) / ".zfs" / "snapshot" / name
 
     def written(self, dataset: str) -> int:
         found = self.find(dataset)
         if found.kind != "filesystem" or not self.folder(dataset).is_dir():
             return 0
         newest = found.snapshots[-1].name if found.snapshots else ""
-        return 0 if newest and same(self.folder(dataset), self.kept(dataset, newest)) else 4096
+        return 0 if newest and same(self.folder(dataset), self.shown(dataset, newest)) else 4096
 
     def _value(self, row: str, column: str) -> str:
         if "@" not in row and "#" not in row:
@@ -103,7 +97,7 @@ class DiskZfs(ZfsHost):
 
     def snapshot(self, dataset: str, name: str) -> Path:
         """The files of a snapshot."""
-        return self.pool.kept(dataset, name)
+        return self.pool.shown(dataset, name)
 
     def exec_argv(self, command: Command) -> Sequence[str]:  # type: ignore[override]
         assert command.argv[:3] == ("zfs", "diff", "-FHt"), command.argv
@@ -136,7 +130,7 @@ class DiskZfs(ZfsHost):
         assert UNDER_WAY in found.properties, f"{dataset} is rolled back, and nobody is at work in it"
         assert found.snapshots[-1].name == name
         clear(self.folder(dataset))
-        shutil.copytree(self.snapshot(dataset, name), self.folder(dataset), symlinks=True, dirs_exist_ok=True)
+        copy(self.snapshot(dataset, name), self.folder(dataset))
         return ""
 
     def _told_marks(self, names: list[str], root: str) -> Iterator[str]:
@@ -167,11 +161,19 @@ class CopyingFolders:
             assert same(folder, way.before) if way.before else not any(folder.iterdir()), f"{folder} is not as it was"
         clear(folder)
         self.hook("bring: it is empty")
-        shutil.copytree(way.after, folder, symlinks=True, dirs_exist_ok=True)
+        copy(way.after, folder)
         folder.chmod(0o700)
         told(Advance(files=1, bytes=1, unread=0))
         self.hook("bring: all is there")
         return Report(1, way.before is None, way.hints.count, 0, 1, 1, 0, 0, 0, self.open_unread)
+
+
+def copy(folder: Path, target: Path) -> None:
+    """Copy all that is in a directory, but ZFS's own, with the links among it."""
+    target.mkdir(parents=True, exist_ok=True)
+    entries = [str(entry) for entry in folder.iterdir() if entry.name != ".zfs"]
+    if entries:
+        subprocess.run(["cp", "-a", *entries, str(target)], check=True)
 
 
 def clear(folder: Path) -> None:

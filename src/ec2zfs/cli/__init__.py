@@ -26,6 +26,7 @@ VERBS = {
     "snapshots": "list the site's snapshots: what keeps each, and until when",
     "holds": "show which snapshots are held against destruction, by whom and since when",
     "repair": "bring a copy that parted from its source together with it again: roll it back, or set it aside",
+    "restore": "bring files back out of what is staged, or list what there is",
     "stream": "send or receive any byte stream, as fast as the line: tar, pg_dump",
     "demo": "show a whole backup day in a local EC2, on real ZFS and LUKS, and prove it",
     "lab": "run a local EC2 with real machines",

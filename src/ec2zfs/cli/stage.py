@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def register(verbs: Verbs) -> None:
-    """Add the verb."""
+    """Add the verb, and the one that belongs to it."""
+    from ec2zfs.cli import stage_verify
+
     parser = add_verb(verbs, "stage", "encrypt what changed in the sources into the staging pool", run)
     parser.add_argument(
         "--full", action="store_true", help="compare whole trees now, and not only where `zfs diff` says so"
@@ -25,6 +27,7 @@ def register(verbs: Verbs) -> None:
         "--again", action="store_true", help="encrypt every file again, with the next snapshots that are to be staged"
     )
     parser.add_argument("--dry-run", action="store_true", help="show what is to be staged; change nothing")
+    stage_verify.register(parser.add_subparsers(dest="subverb", metavar="[VERB]", required=False))
 
 
 def run(arguments: argparse.Namespace) -> int:

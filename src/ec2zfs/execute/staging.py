@@ -182,7 +182,7 @@ class _DatasetWork:
             label = Label(taken.dataset, taken.name, taken.guid, zfs_staging.created(self.stager.site, taken))
             way = Way(before, after, hints, label, step.again)
             bar = looking.enter_context(self.stager.progress.bar(f"stage {taken.dataset}", None, "B"))
-            return self.stager.folders.bring(folder, way, _Meter(bar).told)
+            return self.stager.folders.bring(folder, way, Meter(bar).told)
 
     def _hints(self, step: StageSnapshot, mountpoint: str) -> Hints:
         """Where to look; the whole tree when that is due, or ZFS cannot tell."""
@@ -217,8 +217,8 @@ class _DatasetWork:
         return folder
 
 
-class _Meter:
-    """Moves a bar on by what it hears."""
+class Meter:
+    """Moves a bar on by the bytes that it hears of."""
 
     def __init__(self, bar: Bar) -> None:
         self._bar, self._bytes = bar, 0

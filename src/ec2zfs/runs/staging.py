@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from ec2zfs.errors import Refused
 from ec2zfs.execute.pruning import Pruned, PruningPlan, plan_pruning, prune
 from ec2zfs.execute.staging import Stager
 from ec2zfs.execute.staging_report import StagingReport
@@ -14,10 +15,11 @@ from ec2zfs.execute.staging_state import staged_by_name, staging_tree
 from ec2zfs.model.policy import Schedule, Tier
 from ec2zfs.model.snapshot import Dataset
 from ec2zfs.model.source import Source
-from ec2zfs.model.staging import SOURCE_GUID, StagingState
+from ec2zfs.model.staging import SOURCE_GUID, StagingState, staged_name
 from ec2zfs.plan.pruning import TierRules
 from ec2zfs.plan.staging import StagingPlan, StagingRules, plan_staging
 from ec2zfs.runs.snapshots import keeps_of
+from ec2zfs.runs.staged_files import StagedFiles, all_newest, at_time
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,18 @@ class Staging:
         names = self.names()
         found = staging_tree(self.stager.site, self.root)
         return tuple(replace(each, name=names[each.name]) for each in found if each.name in names)
+
+    def files(self, source: str, at: datetime | str | None = None) -> StagedFiles:
+        """Where the files of a source stand as of a time; see `at_time`. Raises `Refused` when nothing is staged."""
+        staged = staged_by_name(self.stager.site, self.root).get(staged_name(self.root, source))
+        if staged is None or not staged.source_guid:
+            raise Refused(f"Nothing of {source} is staged.", hint=f"`zfs list -r {self.root}` shows what is.")
+        return at_time(self.stager.site, staged, source, at)
+
+    def all_files(self) -> Iterator[StagedFiles]:
+        """Where the files of each source stand as of its newest staged snapshot."""
+        found = staged_by_name(self.stager.site, self.root)
+        return all_newest(self.stager.site, list(found.values()), self.root)
 
     def _planned(self, now: datetime, emphasis: Emphasis) -> tuple[StagingState, StagingPlan]:
         state = self.stager.observe(self.sources)

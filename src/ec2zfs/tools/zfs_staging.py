@@ -111,6 +111,13 @@ def created(host: Host, snapshot: Snapshot) -> int:
     return int(host.run(Command.of("zfs", "list", "-Hp", "-t", "snapshot", "-o", "creation", str(snapshot))).text)
 
 
+def creations(host: Host, dataset: str) -> dict[str, int]:
+    """When each snapshot of a dataset was taken, in seconds since 1970, by its short name."""
+    words = ("zfs", "list", "-Hp", "-d", "1", "-t", "snapshot", "-o", "name,creation", dataset)
+    rows = (line.split("\t") for line in host.run(Command.of(*words, timeout=LISTING_LIMIT)).lines())
+    return {name.partition("@")[2]: int(made) for name, made in rows}
+
+
 def mount(host: Host, name: str) -> None:
     """Mount a dataset that is not."""
     host.run(Command.of("zfs", "mount", name))

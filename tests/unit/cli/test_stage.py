@@ -53,6 +53,16 @@ class Typed:
         assert isinstance(found, list)
         return found
 
+    def shown(self, source: str) -> Path:
+        """The newest staged snapshot of a source, as ZFS shows it."""
+        place = f"vault/{source}"
+        return self.site.snapshot(place, self.site.zfs.find(place).snapshots[-1].name)
+
+    @property
+    def way(self) -> str:
+        """An `--identity` that is the recipient's."""
+        return f"command:printf %s {self.identity}"
+
     def refused(self, status: ExitCode, words: str, *more: str) -> None:
         assert self("stage", *more) == status
         assert words in f"{self.errors[-1]['message']} {self.errors[-1]['hint']}"
@@ -160,3 +170,67 @@ def test_a_conflict_is_told_and_the_others_are_staged(typed: Typed) -> None:
     assert [row["snapshot"] for row in typed.rows("snapshots_staged")] == [f"tank/home@{FIRST}"]
     assert typed("stage", "--dry-run") == ExitCode.OK
     assert "is not ec2zfs's own" in str(typed.rows("steps_of_staging")[0]["step"])
+
+
+def test_what_is_staged_is_proved_and_damage_is_named(typed: Typed) -> None:
+    typed("stage")
+    for way, proved in ((), "ciphertexts"), (("--identity", typed.way), "contents, names and ciphertexts"):
+        assert typed("stage", "verify", *way) == ExitCode.OK
+        last = typed.events[-1]
+        assert (last["folders"], last["objects"], last["proved"], last["findings"]) == (2, 2, proved, 0)
+    (ciphertext,) = (typed.shown("tank/home") / "objects").glob("*/*")
+    ciphertext.write_bytes(ciphertext.read_bytes() + b"!")
+    assert typed("stage", "verify", "tank") == ExitCode.OK
+    assert typed("stage", "verify") == ExitCode.FAILURE
+    assert typed.rows("findings")[0]["why"] == "it is not what was sealed"
+    assert typed("stage", "verify", "--folder", str(typed.shown("tank"))) == ExitCode.OK
+    assert typed("stage", "verify", "tank/none") == ExitCode.REFUSED
+    assert "Nothing of tank/none is staged" in typed.errors[0]["message"]
+
+
+def test_files_are_listed_and_restored_as_of_a_time(typed: Typed, tmp_path: Path) -> None:
+    typed("stage")
+    (typed.site.folder("tank") / "a.txt").write_text("changed")
+    (typed.site.folder("tank") / "b.txt").write_text("new")
+    typed.site.take("tank", SECOND)
+    typed("stage")
+    assert typed("restore", "list", "a*", "--dataset", "tank", "--identity", typed.way) == ExitCode.OK
+    assert [(row["path"], row["from_snapshot"], row["bytes"]) for row in typed.rows("versions")] == [
+        ("a.txt", FIRST, 7),
+        ("a.txt", SECOND, 7),
+    ]
+    where = ("--dataset", "tank", "--identity", typed.way)
+    for target, more, expected in (
+        ("newest", (), {"a.txt": "changed", "b.txt": "new"}),
+        ("one", ("b.txt",), {"b.txt": "new"}),
+        ("named", ("--at", FIRST), {"a.txt": "of tank"}),
+    ):
+        assert typed("restore", "files", *where, "--to", str(tmp_path / target), *more) == ExitCode.OK, typed.errors
+        assert {each.name: each.read_text() for each in (tmp_path / target).iterdir()} == expected
+    folder = ("--folder", str(typed.shown("tank")), "--identity", typed.way)
+    typed.file.unlink()
+    assert typed("restore", "files", *folder, "--to", str(tmp_path / "bare")) == ExitCode.OK, typed.errors
+    assert (tmp_path / "bare" / "b.txt").read_text() == "new"
+
+
+def test_what_cannot_be_restored_is_told(typed: Typed, tmp_path: Path) -> None:
+    typed("stage")
+    where = ("restore", "files", "--dataset", "tank", "--to", str(tmp_path / "there"))
+    other = pyrage.x25519.Identity.generate()
+    for words, status, said in (
+        (
+            ("--identity", f"command:printf %s {other}"),
+            ExitCode.FAILURE,
+            "is not encrypted to the identity that was given",
+        ),
+        (("--identity", "command:printf nothing"), ExitCode.REFUSED, "What was given is no identity"),
+        (("--identity", "file:key"), ExitCode.CONFIGURATION, "There is no way to read it that is called file"),
+        (("--identity", typed.way, "--at", "2020-01-01"), ExitCode.REFUSED, "no snapshot is staged that is of"),
+        (("--identity", typed.way, "none.txt"), ExitCode.FAILURE, "Nothing is called none.txt in tank@"),
+    ):
+        assert typed(*where, *words) == status, words
+        assert said in typed.errors[-1]["message"]
+        assert str(other) not in str(typed.errors)
+    assert typed(*where, "--identity", typed.way) == ExitCode.OK
+    assert typed(*where, "--identity", typed.way) == ExitCode.REFUSED
+    assert "is not empty; nothing was restored" in typed.errors[0]["message"]
