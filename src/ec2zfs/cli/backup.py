@@ -75,6 +75,7 @@ def _show_preview(session: Session, preview: BackupPreview) -> None:
     from decimal import Decimal
 
     from ec2zfs.cli.orphans import show_orphans
+    from ec2zfs.cli.stage import show_plan
     from ec2zfs.cloud.prices import dollars
     from ec2zfs.runs.health import last_run
 
@@ -92,6 +93,8 @@ def _show_preview(session: Session, preview: BackupPreview) -> None:
     known = [price for price in monthly if price is not None]
     hourly = prices.instance_per_hour(session.configuration.receiver.instance_type)
     output.table("snapshots", [{"action": str(action)} for action in preview.snapshots])
+    if preview.staging:
+        show_plan(session, preview.staging)
     output.table("receiver", [{"action": str(action)} for action in preview.receiver])
     output.table("replication", steps + unsent)
     if preview.replication.properties:

@@ -42,7 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
     with session(arguments) as parts:
         staging = required_staging(parts)
         if arguments.dry_run:
-            _show_plan(parts, staging.plan(now, emphasis))
+            plan = staging.plan(now, emphasis)
+            show_plan(parts, plan)
+            conflicts = sum(each.conflict is not None for each in plan.datasets)
+            values = {"steps": len(plan.steps), "datasets in conflict": conflicts}
+            parts.output.result("dry run: nothing was changed", values)
             return ExitCode.OK
         report = staging.stage(now, emphasis)
         show_staged(parts, report)
@@ -92,15 +96,9 @@ def show_staged(session: Session, report: StagingReport) -> None:
     )
 
 
-def _show_plan(session: Session, plan: StagingPlan) -> None:
+def show_plan(session: Session, plan: StagingPlan) -> None:
+    """Show what is to be staged, and what stands in the way."""
     rows = [{"dataset": each.source, "step": str(step)} for each in plan.datasets for step in each.steps]
     rows += [{"dataset": each.source, "step": str(each.conflict)} for each in plan.datasets if each.conflict]
     rows += [{"dataset": each.source, "step": each.skipped} for each in plan.datasets if each.skipped]
     session.output.table("steps of staging", rows)
-    session.output.result(
-        "dry run: nothing was changed",
-        {
-            "steps": len(plan.steps),
-            "datasets in conflict": sum(each.conflict is not None for each in plan.datasets),
-        },
-    )

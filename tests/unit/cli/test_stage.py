@@ -14,9 +14,10 @@ from tests.unit.cli.test_snapshots_verbs import CONFIGURATION
 from ec2zfs.cli import main
 from ec2zfs.cli.session import Session
 from ec2zfs.errors import ExitCode
+from ec2zfs.plan.cursors import cursor_name
 from ec2zfs.runs.lock import staging_lock
 
-FIRST, SECOND = "ec2zfs_2026-11-24T00:00:00Z_daily", "ec2zfs_2026-11-25T00:00:00Z_daily"
+FIRST, SECOND = "ec2zfs_2020-01-01T00:00:00Z_daily", "ec2zfs_2020-01-02T00:00:00Z_daily"
 
 
 class Typed:
@@ -57,6 +58,9 @@ class Typed:
         """The newest staged snapshot of a source, as ZFS shows it."""
         place = f"vault/{source}"
         return self.site.snapshot(place, self.site.zfs.find(place).snapshots[-1].name)
+
+    def newest(self, dataset: str) -> int:
+        return self.site.zfs.find(dataset).snapshots[-1].guid
 
     @property
     def way(self) -> str:
@@ -234,3 +238,21 @@ def test_what_cannot_be_restored_is_told(typed: Typed, tmp_path: Path) -> None:
     assert typed(*where, "--identity", typed.way) == ExitCode.OK
     assert typed(*where, "--identity", typed.way) == ExitCode.REFUSED
     assert "is not empty; nothing was restored" in typed.errors[0]["message"]
+
+
+def test_status_judges_what_is_staged_and_what_is_copied_of_it(typed: Typed) -> None:
+    def tiers() -> dict[tuple[str, str], str]:
+        typed("status")
+        return {(str(row["dataset"]), str(row["tier"])): str(row["reason"]) for row in typed.rows("datasets")}
+
+    assert tiers()["tank", "staging"] == "there is none yet"
+    typed("stage")
+    assert tiers()["tank", "staging"] == "daily was missed 4 times or more"
+    assert tiers()["tank", "cloud"] == "there is none yet"
+    typed.site.pool.bookmark(f"vault/tank@{FIRST}", f"vault/tank#{cursor_name('cloud', typed.newest('vault/tank'))}")
+    assert tiers()["tank", "cloud"] == "daily was missed 4 times or more"
+    typed.site.zfs.find("tank").properties["mounted"] = "no"
+    typed.site.take("tank", SECOND)
+    assert "The files of tank cannot be read: it is not mounted." in tiers()["tank", "staging"]
+    typed.site.zfs.find("tank").properties["canmount"] = "off"
+    assert [tier for name, tier in tiers() if name == "tank"] == ["site"]
