@@ -1,10 +1,13 @@
-"""The hosts that the contract suites run over."""
+"""The hosts that the contract suites run over, and keys of gpg."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from tests.contract.encryption_keys import Gnupg
 from tests.contract.sshd import PROGRAM, QUICK, Relay, Sshd
 
 from ec2zfs.hosts.ssh import SshHost
@@ -50,3 +53,11 @@ def relayed(doomed: Sshd, relay: Relay) -> Iterator[SshHost]:
     """A host behind that way, whose death is noticed soon."""
     with SshHost("receiver", doomed.target(relay.port), QUICK) as host:
         yield host
+
+
+@pytest.fixture(scope="session")
+def gnupg() -> Iterator[Gnupg]:
+    """Keys of gpg, in a directory whose name is short enough for a socket."""
+    made = Gnupg.made(Path("/tmp") / f"ec2zfs-keys-{os.getpid()}")
+    yield made
+    made.end()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -274,14 +272,6 @@ def test_what_is_no_identity_is_refused_and_not_quoted() -> None:
             decrypted(recognised(Secret(text)), b"")
         assert b"1234" not in str(refused.value).encode()
         assert b"RUBBISH" not in str(refused.value).encode()
-
-
-@pytest.fixture(scope="session")
-def gnupg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gnupg]:
-    """Keys of gpg, in a directory whose name is short enough for a socket."""
-    made = Gnupg.made(Path("/tmp") / f"ec2zfs-keys-{os.getpid()}")
-    yield made
-    made.end()
 
 
 def test_an_identity_has_no_text() -> None:

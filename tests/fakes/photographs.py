@@ -36,6 +36,8 @@ class Album:
     live: Path
     copies: Path
     known: dict[Path, dict[bytes, Known]] = field(default_factory=dict)
+    unreadable: set[bytes] = field(default_factory=set)
+    """Paths of files whose content no photograph gives away."""
 
     def take(self) -> Path:
         """Take one; its directory."""
@@ -48,7 +50,7 @@ class Album:
 
     def tree(self, directory: Path) -> SnapshotTree:
         """A photograph as a `Tree`; to stand in the place of `SnapshotTree`."""
-        return _Photograph(directory, self.known[directory]) if directory in self.known else SnapshotTree(directory)
+        return _Photograph(directory, self) if directory in self.known else SnapshotTree(directory)
 
     def diff(self, old: Path, new: Path) -> Iterator[Difference]:
         """What `zfs diff` says: in the order of the objects' numbers, one path an object."""
@@ -65,9 +67,13 @@ class Album:
 
 
 class _Photograph(SnapshotTree):
-    def __init__(self, root: Path, known: dict[bytes, Known]) -> None:
+    def __init__(self, root: Path, album: Album) -> None:
         super().__init__(root)
-        self._known = known
+        self._known = album.known[root]
+        self._unreadable = album.unreadable
+
+    def place(self, path: bytes) -> str:
+        return super().place(path) + ("/unreadable" if path in self._unreadable else "")
 
     def children(self, directory: bytes) -> dict[bytes, Child] | None:
         found = super().children(directory)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 
 from ec2zfs.encryption.interface import Task
 from ec2zfs.model.tree import Child, FileKind, below
-from ec2zfs.staging.folder import SHARDS, Folder, object_names
+from ec2zfs.staging.folder import SHARDS, Folder, object_numbers
 from ec2zfs.staging.records import Named
 from ec2zfs.staging.snapshot_tree import SnapshotTree
 from ec2zfs.staging.store import Store
@@ -48,7 +48,15 @@ class Base:
                     ahead.append((path, child.inode))
                 else:
                     yield from self._object(path, child)
-        self._remove_others()
+
+    def remove_others(self) -> None:
+        """Remove the objects of files that are no more, when all that was asked for is encrypted."""
+        files = array("Q", sorted(self._files))
+        for shard in SHARDS:
+            for inode in object_numbers(self._place, shard):
+                at = bisect_left(files, inode)
+                if at == len(files) or files[at] != inode:
+                    self._store.tally.mended += self._store.remove(inode)
 
     def _object(self, path: bytes, child: Child) -> Iterator[Task]:
         node = self._source.node(path)
@@ -68,13 +76,3 @@ class Base:
             elif child.inode not in self._store.unreadable:
                 self._store.tally.mended += self._expected is not None and child.inode not in self._expected
                 yield self._store.task(path, node, all_names=True)
-
-    def _remove_others(self) -> None:
-        """Remove the objects of files that are no more."""
-        files = array("Q", sorted(self._files))
-        for shard in SHARDS:
-            for name in object_names(self._place, shard):
-                inode = int(name, 16)
-                at = bisect_left(files, inode)
-                if at == len(files) or files[at] != inode:
-                    self._store.tally.mended += self._store.remove(inode)

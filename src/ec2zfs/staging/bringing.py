@@ -143,7 +143,9 @@ def _phases(
     if old is not None:
         yield Following(old, store.source, store, base=base).tasks(compared(old, store.source, hints), hints)
     if base:
-        yield Base(place, store.source, store, None if start.afresh else start.unread).tasks()
+        walk = Base(place, store.source, store, None if start.afresh else start.unread)
+        yield walk.tasks()
+        walk.remove_others()
     elif start.unread:
         yield _retried(store, start.unread)
 

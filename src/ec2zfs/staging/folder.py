@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from ec2zfs.staging.terms import NameMode, Terms
 VERSION = 1
 SHARDS = tuple(f"{number:02x}" for number in range(256))
 _SEALS = ".seals"
+_OBJECT = re.compile("[0-9a-f]{2,}")
 
 
 @dataclass(frozen=True)
@@ -164,11 +164,12 @@ def emptied(place: Folder) -> None:
         raise unwritable(shown(str(place.path)), error) from error
 
 
-def object_names(place: Folder, shard: str) -> Iterator[str]:
-    """The names in one directory of the objects. Raises `Unreadable`."""
+def object_numbers(place: Folder, shard: str) -> list[int]:
+    """The inodes of which there are objects in one of their directories. Raises `Unreadable`."""
     try:
-        yield from (each.name for each in (place.objects / shard).iterdir())
+        names = [each.name for each in (place.objects / shard).iterdir()]
     except FileNotFoundError:
-        return
+        return []
     except OSError as error:
         raise Unreadable(f"{shown(str(place.objects / shard))} cannot be read: {error.strerror}.") from error
+    return [int(name, 16) for name in names if _OBJECT.fullmatch(name)]

@@ -52,12 +52,20 @@ def _name(part: str) -> str:
         letter = part[at]
         end = part.find("]", at + 3 if part[at + 1 : at + 2] in ("!", "^") else at + 2) if letter == "[" else -1
         if end > 0:
-            inside = part[at + 1 : end]
-            negated = inside[0] in "!^"
-            letters = re.sub(r"([\\\[\]&~|^])", r"\\\1", inside[negated:])
-            expression += f"(?!/)[{'^' if negated else ''}{letters}]"
+            expression += _letters(part[at + 1 : end])
             at = end + 1
             continue
         expression += {"*": "[^/]*", "?": "[^/]"}.get(letter) or re.escape(letter)
         at += 1
     return expression
+
+
+def _letters(inside: str) -> str:
+    """The expression for one letter of those in brackets; a range that goes backwards has none."""
+    negated = inside[0] in "!^"
+    letters = re.sub(r"([\\\[\]&~|^])", r"\\\1", inside[negated:])
+    try:
+        re.compile(f"[{letters}]")
+    except re.error:
+        return "(?!)"
+    return f"(?!/)[{'^' if negated else ''}{letters}]"
