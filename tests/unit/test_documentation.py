@@ -33,6 +33,11 @@ NOT_TYPED_IN_THE_LAB = {
     "pool status --watch": "ends with the terminal only",
     "repair DATASET": "asks at the terminal; tests/lab/test_backup.py types it with --confirm",
     "repair DATASET --dry-run": "of a dataset of its own; tests/lab/test_backup.py",
+    "snapshot --now": "takes snapshots of the site; tests/unit/cli/test_snapshots_verbs.py",
+    "stage": "typed on the site itself by tests/lab/test_staging.py",
+    "stage --again": "typed on the site itself by tests/lab/test_staging.py",
+    "stage --dry-run": "reads only; tests/unit/cli/test_stage.py",
+    "stage verify": "typed on the site itself by tests/lab/test_staging.py",
     "volumes list": "reads only; tests/unit/cli/test_volumes_verbs.py",
 }
 """Commands of the runbook that no lab test types, and why that will do."""

@@ -154,7 +154,7 @@ class Session:
 
         from ec2zfs.cli.staging_terms import staging_terms
         from ec2zfs.execute.staging import EncryptedFolders, Stager
-        from ec2zfs.runs.lock import staging_lock
+        from ec2zfs.runs.lock import site_lock, staging_lock
         from ec2zfs.runs.staging import Staging
 
         section = self.configuration.staging
@@ -162,8 +162,9 @@ class Session:
             return None
         folders = EncryptedFolders(cache(partial(staging_terms, self.configuration)))
         stager = Stager(self.site, section.dataset, folders, self.output)
-        every, lock = timedelta(days=section.full_walk_days), partial(staging_lock, self.configuration.paths.state)
-        return Staging(stager, self.staged_sources, self.schedule, every, lock)
+        state, every = self.configuration.paths.state, timedelta(days=section.full_walk_days)
+        locks = partial(staging_lock, state), partial(site_lock, state)
+        return Staging(stager, self.staged_sources, self.schedule, every, *locks)
 
     def _stand_ins(self) -> StandIns | None:
         from ec2zfs.runs.snapshots import StandIns

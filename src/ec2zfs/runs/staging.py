@@ -35,13 +35,18 @@ DUE = Emphasis()
 
 @dataclass(frozen=True)
 class Staging:
-    """The staging pool and what is staged there, by which policies. `lock` is held while it is worked in."""
+    """The staging pool and what is staged there, by which policies.
+
+    `lock` is held while something is staged, which may take hours; `pruning_lock` while snapshots are destroyed. The two
+    do not disturb each other: a stage goes on from the newest snapshot, which pruning spares.
+    """
 
     stager: Stager
     sources: tuple[Source, ...]
     schedule: Schedule = field(default_factory=Schedule)
     full_every: timedelta = timedelta(days=7)
     lock: Callable[[], AbstractContextManager[None]] = nullcontext
+    pruning_lock: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @property
     def root(self) -> str:
@@ -68,7 +73,7 @@ class Staging:
 
     def prune(self, now: datetime) -> Pruned:
         """Destroy what the policies do not keep in the staging pool."""
-        with self.lock():
+        with self.pruning_lock():
             return prune(self.stager.site, self.plan_pruning(now))
 
     def names(self) -> Mapping[str, str]:

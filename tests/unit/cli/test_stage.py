@@ -166,6 +166,8 @@ def test_recipients_that_do_not_do(typed: Typed, tmp_path: Path) -> None:
 def test_one_at_a_time(typed: Typed) -> None:
     with staging_lock(typed.state):
         typed.refused(ExitCode.LOCKED, "Another command works in the staging pool")
+        assert typed("prune") == ExitCode.OK, "which does not disturb it"
+        assert [each["event"] for each in typed.events] == ["site_pruned", "staging_pool_pruned"]
 
 
 def test_a_conflict_is_told_and_the_others_are_staged(typed: Typed) -> None:
