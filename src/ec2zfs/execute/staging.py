@@ -22,7 +22,7 @@ from ec2zfs.hosts.host import Command, Host
 from ec2zfs.hosts.lines import printed_lines
 from ec2zfs.model.snapshot import Snapshot
 from ec2zfs.model.source import Source
-from ec2zfs.model.staging import SOURCE_GUID, WALKED, Mount, StagingState
+from ec2zfs.model.staging import SOURCE_GUID, TAKEN, WALKED, Mount, StagingState
 from ec2zfs.plan.staging import (
     CreateStaged,
     DatasetStaging,
@@ -165,23 +165,24 @@ class _DatasetWork:
         self.stager.progress.say(str(step))
         zfs_staging.begin_staging(site, step.place, snapshot.guid)
         zfs_staging.hold_base(site, snapshot)
-        brought = self._brought(step, self._folder(step.place))
-        marks = {SOURCE_GUID: str(snapshot.guid), WALKED: str(int(step.walked.timestamp()))}
+        taken = zfs_staging.created(site, snapshot)
+        brought = self._brought(step, self._folder(step.place), taken)
+        walked = int(step.walked.timestamp())
+        marks = {SOURCE_GUID: str(snapshot.guid), WALKED: str(walked), TAKEN: str(taken)}
         Zfs(site).snapshot([f"{step.place}@{snapshot.name}"], marks)
         zfs_staging.release_bases(site, step.unneeded)
         zfs_staging.end_staging(site, step.place)
         self.staged.append(StagedAs(str(snapshot), brought))
 
-    def _brought(self, step: StageSnapshot, folder: Path) -> Report:
+    def _brought(self, step: StageSnapshot, folder: Path, taken: int) -> Report:
         mountpoint = self.state.mounts[step.snapshot.dataset].mountpoint
         with ExitStack() as looking:
             after = looking.enter_context(_shown(mountpoint, step.snapshot))
             before = looking.enter_context(_shown(mountpoint, step.base)) if step.base else None
             hints = self._hints(step, mountpoint)
-            taken = step.snapshot
-            label = Label(taken.dataset, taken.name, taken.guid, zfs_staging.created(self.stager.site, taken))
+            label = Label(step.snapshot.dataset, step.snapshot.name, step.snapshot.guid, taken)
             way = Way(before, after, hints, label, step.again)
-            bar = looking.enter_context(self.stager.progress.bar(f"stage {taken.dataset}", None, "B"))
+            bar = looking.enter_context(self.stager.progress.bar(f"stage {step.snapshot.dataset}", None, "B"))
             return self.stager.folders.bring(folder, way, Meter(bar).told)
 
     def _hints(self, step: StageSnapshot, mountpoint: str) -> Hints:

@@ -25,17 +25,24 @@ SOURCE_GUID = "ec2zfs:source_guid"
 WALKED = "ec2zfs:walked"
 """Of a staged snapshot: when the whole tree was last compared, in seconds since 1970."""
 
+TAKEN = "ec2zfs:source_taken"
+"""Of a staged snapshot: when the source's snapshot was taken, in seconds since 1970."""
+
 ROLE, PARENT = "ec2zfs:role", "staging-parent"
 """Of a dataset that was made only to stand above staged ones."""
 
 
 class StagedSnapshot(NamedTuple):
-    """A snapshot of a staged dataset; `source_guid` is 0 when it is not ours."""
+    """A snapshot of a staged dataset; `source_guid` is 0 when it is not ours.
+
+    `taken`: when the source's snapshot was; `walked`: when the whole tree was last compared. None where it is not told.
+    """
 
     name: str
     source_guid: int
     createtxg: int
     walked: datetime | None = None
+    taken: datetime | None = None
 
 
 @dataclass(frozen=True)

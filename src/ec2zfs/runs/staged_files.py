@@ -15,7 +15,7 @@ from ec2zfs.errors import Refused
 from ec2zfs.hosts.host import Host
 from ec2zfs.model.staging import StagedDataset
 from ec2zfs.staging.listing import labels
-from ec2zfs.tools.zfs_staging import creations, mounts
+from ec2zfs.tools.zfs_staging import mounts
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,8 @@ def at_time(site: Host, staged: StagedDataset, source: str, at: datetime | str |
 
     Raises `Refused` when there is none, or the staged dataset is not mounted.
     """
-    made = creations(site, staged.name)
-    ours = [each for each in staged.snapshots if each.source_guid and each.name in made]
-    fitting = [each for each in ours if _fits(each.name, made[each.name], at)]
+    ours = [each for each in staged.snapshots if each.source_guid]
+    fitting = [each for each in ours if _fits(each.name, each.taken, at)]
     if not fitting:
         words = ", ".join(f"@{each.name}" for each in ours[-3:]) or "none"
         raise Refused(
@@ -51,8 +50,8 @@ def at_time(site: Host, staged: StagedDataset, source: str, at: datetime | str |
     return StagedFiles(_shown_folder(site, staged.name) / fitting[-1].name, source, fitting[-1].name)
 
 
-def _fits(name: str, made: int, at: datetime | str | None) -> bool:
-    return at is None or name == at or (isinstance(at, datetime) and made <= at.timestamp())
+def _fits(name: str, taken: datetime | None, at: datetime | str | None) -> bool:
+    return at is None or name == at or (isinstance(at, datetime) and taken is not None and taken <= at)
 
 
 def _shown_folder(site: Host, place: str) -> Path:
@@ -70,7 +69,9 @@ def in_folder(folder: Path, identity: Identity, at: datetime | str | None) -> St
     if at is None:
         return StagedFiles(folder)
     fitting = [
-        (number, label) for number, label in labels(folder, identity) if _fits(label.snapshot, label.created, at)
+        (number, label)
+        for number, label in labels(folder, identity)
+        if _fits(label.snapshot, datetime.fromtimestamp(label.created, UTC), at)
     ]
     if not fitting:
         raise Refused(

@@ -37,7 +37,7 @@ DUE = Emphasis()
 class Staging:
     """The staging pool and what is staged there, by which policies.
 
-    `lock` is held while something is staged, which may take hours; `pruning_lock` while snapshots are destroyed. The two
+    `lock` is held while something is staged, for hours maybe; `pruning_lock` while snapshots are destroyed. The two
     do not disturb each other: a stage goes on from the newest snapshot, which pruning spares.
     """
 

@@ -19,6 +19,7 @@ from ec2zfs.model.staging import (
     PARENT,
     ROLE,
     SOURCE_GUID,
+    TAKEN,
     UNDER_WAY,
     WALKED,
     Mount,
@@ -40,7 +41,10 @@ FILES_ONLY = {
 }
 """What a staged dataset is created with, beside its mount point and our marks."""
 
-_MARKS = (OF_SOURCE, UNDER_WAY, ROLE, SOURCE_GUID, WALKED)
+CHANGE_LIMIT = 300.0
+"""Seconds for a small change, which waits for its transaction group."""
+
+_MARKS = (OF_SOURCE, UNDER_WAY, ROLE, SOURCE_GUID, WALKED, TAKEN)
 _SOME_FAILED = 123
 
 
@@ -68,9 +72,13 @@ def _staged(dataset: Dataset, marks: Mapping[str, Mapping[str, str]]) -> StagedD
 
 
 def _snapshot(snapshot: Snapshot, own: Mapping[str, str]) -> StagedSnapshot:
-    walked = _number(own, WALKED)
-    when = datetime.fromtimestamp(walked, UTC) if walked else None
-    return StagedSnapshot(snapshot.name, _number(own, SOURCE_GUID), snapshot.createtxg, when)
+    walked, taken = (_time(own, name) for name in (WALKED, TAKEN))
+    return StagedSnapshot(snapshot.name, _number(own, SOURCE_GUID), snapshot.createtxg, walked, taken)
+
+
+def _time(marks: Mapping[str, str], name: str) -> datetime | None:
+    seconds = _number(marks, name)
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
 def _number(marks: Mapping[str, str], name: str) -> int:
@@ -91,19 +99,21 @@ def mounts(host: Host, names: Sequence[str]) -> dict[str, Mount]:
 def create_parent(host: Host, name: str) -> None:
     """Make a file system that is never mounted, to stand above staged ones."""
     properties = {"canmount": "off", "mountpoint": "none", ROLE: PARENT}
-    host.run(Command.of("zfs", "create", *_options(properties), name))
+    host.run(Command.of("zfs", "create", *_options(properties), name, timeout=CHANGE_LIMIT))
 
 
 def create_staged(host: Host, name: str, source_guid: int, mountpoint: str) -> None:
     """Make the dataset of a source; it bears from its first moment whose it is, and that we are at work in it."""
     properties = FILES_ONLY | {"mountpoint": mountpoint, OF_SOURCE: str(source_guid), UNDER_WAY: "0"}
-    host.run(Command.of("zfs", "create", *_options(properties), name))
+    host.run(Command.of("zfs", "create", *_options(properties), name, timeout=CHANGE_LIMIT))
 
 
 def adopt_parent(host: Host, name: str, source_guid: int, mountpoint: str) -> None:
     """Make a dataset that only stood above others the one of a source."""
     properties = FILES_ONLY | {"mountpoint": mountpoint, OF_SOURCE: str(source_guid), UNDER_WAY: "0"}
-    host.run(Command.of("zfs", "set", *(f"{key}={value}" for key, value in properties.items()), name))
+    host.run(
+        Command.of("zfs", "set", *(f"{key}={value}" for key, value in properties.items()), name, timeout=CHANGE_LIMIT)
+    )
 
 
 def created(host: Host, snapshot: Snapshot) -> int:
@@ -111,26 +121,19 @@ def created(host: Host, snapshot: Snapshot) -> int:
     return int(host.run(Command.of("zfs", "list", "-Hp", "-t", "snapshot", "-o", "creation", str(snapshot))).text)
 
 
-def creations(host: Host, dataset: str) -> dict[str, int]:
-    """When each snapshot of a dataset was taken, in seconds since 1970, by its short name."""
-    words = ("zfs", "list", "-Hp", "-d", "1", "-t", "snapshot", "-o", "name,creation", dataset)
-    rows = (line.split("\t") for line in host.run(Command.of(*words, timeout=LISTING_LIMIT)).lines())
-    return {name.partition("@")[2]: int(made) for name, made in rows}
-
-
 def mount(host: Host, name: str) -> None:
     """Mount a dataset that is not."""
-    host.run(Command.of("zfs", "mount", name))
+    host.run(Command.of("zfs", "mount", name, timeout=CHANGE_LIMIT))
 
 
 def begin_staging(host: Host, name: str, source_guid: int) -> None:
     """Note that what is written from now on is ours: the stage of the snapshot with this GUID."""
-    host.run(Command.of("zfs", "set", f"{UNDER_WAY}={source_guid}", name))
+    host.run(Command.of("zfs", "set", f"{UNDER_WAY}={source_guid}", name, timeout=CHANGE_LIMIT))
 
 
 def end_staging(host: Host, name: str) -> None:
     """Note that we are not at work in it any more."""
-    host.run(Command.of("zfs", "inherit", UNDER_WAY, name))
+    host.run(Command.of("zfs", "inherit", UNDER_WAY, name, timeout=CHANGE_LIMIT))
 
 
 def hold_base(host: Host, snapshot: Snapshot) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyrage
 import pytest
 from tests.fakes.zfs_on_disk import DiskZfs
+from tests.fakes.zfs_pool import EPOCH
 from tests.unit.cli.test_snapshots_verbs import CONFIGURATION
 
 from ec2zfs.cli import main
@@ -58,6 +60,11 @@ class Typed:
         """The newest staged snapshot of a source, as ZFS shows it."""
         place = f"vault/{source}"
         return self.site.snapshot(place, self.site.zfs.find(place).snapshots[-1].name)
+
+    def taken(self, name: str) -> str:
+        """When a snapshot of tank was taken, before it was staged."""
+        (snap,) = (each for each in self.site.zfs.find("tank").snapshots if each.name == name)
+        return datetime.fromtimestamp(EPOCH + snap.txg, UTC).isoformat()
 
     def newest(self, dataset: str) -> int:
         return self.site.zfs.find(dataset).snapshots[-1].guid
@@ -210,6 +217,7 @@ def test_files_are_listed_and_restored_as_of_a_time(typed: Typed, tmp_path: Path
         ("newest", (), {"a.txt": "changed", "b.txt": "new"}),
         ("one", ("b.txt",), {"b.txt": "new"}),
         ("named", ("--at", FIRST), {"a.txt": "of tank"}),
+        ("timed", ("--at", typed.taken(FIRST)), {"a.txt": "of tank"}),
     ):
         assert typed("restore", "files", *where, "--to", str(tmp_path / target), *more) == ExitCode.OK, typed.errors
         assert {each.name: each.read_text() for each in (tmp_path / target).iterdir()} == expected
