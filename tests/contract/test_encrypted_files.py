@@ -17,7 +17,7 @@ from tests.contract.encryption_keys import age_identity, age_recipient
 
 from ec2zfs.encryption.files import TEMPORARY, performed, swept
 from ec2zfs.encryption.identities import Identity, recognised
-from ec2zfs.encryption.interface import Content, Done, Failed, Recipients, Task
+from ec2zfs.encryption.interface import NOWHERE, Content, Done, Failed, Recipients, Task
 from ec2zfs.encryption.orders import Orders
 from ec2zfs.encryption.recipients import judged
 from ec2zfs.encryption.streams import Sink, Source
@@ -276,3 +276,29 @@ def test_what_came_between_is_not_overwritten(tmp_path: Path) -> None:
         performed(Task(f"{tmp_path}/a", f"{tmp_path}/b"), carry, durable=False)
     assert (tmp_path / "b").read_bytes() == b"of somebody else"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_zeros_become_holes_where_that_is_asked_for(
+    encrypting: Workers, identity: Secret, places: Callable[[str], Path]
+) -> None:
+    content = bytes(3 << 20) + b"middle" + bytes(9 << 20)
+    (places("plain") / "sparse").write_bytes(content)
+    assert all(isinstance(each, Done) for each in encrypting.outcomes(_tasks(places("plain"), places("staged"))))
+    with Workers(Orders(recognised(identity), durable=False, holes=True), 1) as workers:
+        (outcome,) = workers.outcomes(_tasks(places("staged"), places("restored")))
+    assert isinstance(outcome, Done)
+    assert outcome.written == _read(outcome.task.target)
+    assert (places("restored") / "sparse").read_bytes() == content
+    assert (places("restored") / "sparse").stat().st_blocks * 512 < 1 << 20
+
+
+def test_what_goes_nowhere_is_told_with_its_digests(
+    encrypting: Workers, decrypting: Workers, places: Callable[[str], Path]
+) -> None:
+    (places("plain") / "a").write_bytes(b"x" * 1000)
+    (staged,) = encrypting.outcomes(_tasks(places("plain"), places("staged")))
+    (outcome,) = decrypting.outcomes([Task(str(places("staged") / "a"), NOWHERE)])
+    assert isinstance(staged, Done)
+    assert isinstance(outcome, Done)
+    assert (outcome.read, outcome.written) == (staged.written, staged.read)
+    assert [each.name for each in places("staged").iterdir()] == ["a"]

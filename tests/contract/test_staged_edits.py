@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.contract.encryption_keys import age_identity, age_recipient
+from tests.contract.encryption_keys import Gnupg, age_identity, age_recipient
 from tests.contract.staged import Site, copied, site
 from tests.fakes.edits import EDITS, Edit
 from tests.sweep import examples
@@ -61,6 +61,16 @@ def test_without_any_diff(key: Key, before: list[Edit], after: list[Edit], names
         report = it.bring(Hints.everywhere())
         assert report.base
         assert not report.mended
+        it.assert_same()
+
+
+@settings(max_examples=examples(10))
+@given(EDITS, EDITS)
+def test_in_openpgp_too(gnupg: Gnupg, before: list[Edit], after: list[Edit]) -> None:
+    with site(judged([gnupg.public("alice")]), recognised(gnupg.secret("alice"))) as it:
+        first(it, before)
+        it.source.edit(after)
+        it.stage()
         it.assert_same()
 
 

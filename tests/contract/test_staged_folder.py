@@ -67,7 +67,7 @@ def objects(it: Site) -> list[Path]:
 def object_of(it: Site, name: str) -> Path:
     node = it.album.tree(it.shots[-1]).node(name.encode())
     assert node is not None
-    return Folder(it.folder).object(node.inode)
+    return Path(Folder(it.folder).object(node.inode))
 
 
 def everything(folder: Path) -> bytes:
@@ -172,6 +172,23 @@ def test_what_cannot_be_read_is_named_and_tried_again(it: Site) -> None:
     assert len(it.stage().unread) == 1
     it.album.unreadable = set()
     assert it.stage().unread == ()
+    it.assert_same()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_does_not_give_its_attributes_is_named_and_tried_again(it: Site, whole: bool) -> None:
+    """Its content too, and both count as one."""
+    (it.live / "bad").write_bytes(MARKER)
+    (it.live / "home/b.txt").write_bytes(b"changed")
+    it.album.closed = {b"bad", b"home/b.txt", b"home/docs/linked"}
+    it.album.unreadable = {b"bad"}
+    it.take()
+    report = it.bring(Hints.everywhere() if whole else None)
+    assert len(report.unread) == 2
+    assert it.album.closed > {each.path for each in report.unread}
+    assert not it.findings(it.identity)
+    it.album.closed, it.album.unreadable = set(), set()
+    it.stage()
     it.assert_same()
 
 

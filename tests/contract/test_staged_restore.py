@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.contract.encryption_keys import age_identity, age_recipient
@@ -150,16 +151,18 @@ def test_paths_longer_than_the_kernel_takes(it: Site) -> None:
 
 
 def test_altered_cut_off_and_exchanged_objects_are_named_and_the_rest_is_restored(it: Site) -> None:
+    (it.live / "a/one.txt").write_text("as long too")
+    it.stage()
     place = Folder(it.folder)
     tree = it.album.tree(it.shots[-1])
     inodes = {
         name: node.inode for name in ("top.txt", "a/one.txt", "a/b/two.txt") if (node := tree.node(name.encode()))
     }
     os.truncate(place.object(inodes["top.txt"]), 100)
-    place.object(inodes["a/one.txt"]).write_bytes(place.object(inodes["a/b/two.txt"]).read_bytes())
-    content = bytearray(place.object(inodes["a/b/two.txt"]).read_bytes())
+    Path(place.object(inodes["a/one.txt"])).write_bytes(Path(place.object(inodes["a/b/two.txt"])).read_bytes())
+    content = bytearray(Path(place.object(inodes["a/b/two.txt"])).read_bytes())
     content[-1] ^= 1
-    place.object(inodes["a/b/two.txt"]).write_bytes(content)
+    Path(place.object(inodes["a/b/two.txt"])).write_bytes(content)
     said, found = it.restored()
     assert sorted(each.path for each in said.failed) == [b"a/b/two.txt", b"a/one.txt", b"top.txt"]
     assert not {b"a/b/two.txt", b"a/one.txt", b"top.txt"} & set(found)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ec2zfs.errors import Unreadable
 from ec2zfs.model.tree import Child, Difference, DifferenceKind, FileKind, Node, below
 from ec2zfs.staging.records import Meta
 from ec2zfs.staging.snapshot_tree import SnapshotTree
@@ -38,6 +39,8 @@ class Album:
     known: dict[Path, dict[bytes, Known]] = field(default_factory=dict)
     unreadable: set[bytes] = field(default_factory=set)
     """Paths of files whose content no photograph gives away."""
+    closed: set[bytes] = field(default_factory=set)
+    """Paths of what no photograph tells the attributes of."""
 
     def take(self) -> Path:
         """Take one; its directory."""
@@ -70,10 +73,10 @@ class _Photograph(SnapshotTree):
     def __init__(self, root: Path, album: Album) -> None:
         super().__init__(root)
         self._known = album.known[root]
-        self._unreadable = album.unreadable
+        self._album = album
 
     def place(self, path: bytes) -> str:
-        return super().place(path) + ("/unreadable" if path in self._unreadable else "")
+        return super().place(path) + ("/unreadable" if path in self._album.unreadable else "")
 
     def children(self, directory: bytes) -> dict[bytes, Child] | None:
         found = super().children(directory)
@@ -88,6 +91,8 @@ class _Photograph(SnapshotTree):
         return replace(found, inode=self._known[path].inode, changed=self._known[path].changed)
 
     def meta(self, path: bytes) -> Meta:
+        if path in self._album.closed:
+            raise Unreadable(f"The attributes of {self.shown(path)} cannot be read: Input/output error.")
         return super().meta(path)._replace(inode=self._known[path].inode)
 
 

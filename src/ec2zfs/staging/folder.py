@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ec2zfs.encryption.files import shown
@@ -76,10 +77,14 @@ class Folder:
         """What is on its way while the folder is brought to a snapshot; it stands there only then."""
         return self.path / "unfinished"
 
-    def object(self, inode: int) -> Path:
-        """The ciphertext of a file, by its inode."""
+    def object(self, inode: int) -> str:
+        """The ciphertext of a file, by its inode. A text, since a `Path` of each of a million files takes its time."""
         identifier = f"{inode:02x}"
-        return self.objects / identifier[-2:] / identifier
+        return f"{self._objects}{identifier[-2:]}/{identifier}"
+
+    @cached_property
+    def _objects(self) -> str:
+        return f"{self.objects}/"
 
     def segment(self, number: int, format: Format) -> Path:  # noqa: A002 - the field's word
         """The part of the manifest that a snapshot added."""

@@ -90,7 +90,7 @@ class End(NamedTuple):
 
 Record = Head | Unnamed | Gone | Named | Meta | Stored | Unread | End
 
-_KINDS = {
+_KINDS: dict[str, type[Any]] = {
     "head": Head,
     "unnamed": Unnamed,
     "gone": Gone,
@@ -106,18 +106,18 @@ _TAGS = {kind: tag for tag, kind in _KINDS.items()}
 def written(record: Record) -> bytes:
     """The record as a line."""
     told = record._asdict()
-    for field, (write, _) in _CONVERSIONS.items():
-        if told.get(field) is not None:
+    for field, write, _ in _CONVERTED[type(record)]:
+        if told[field] is not None:
             told[field] = write(told[field])
-    return json.dumps({_TAGS[type(record)]: told}, separators=(",", ":")).encode() + b"\n"
+    return _encoded({_TAGS[type(record)]: told}).encode() + b"\n"
 
 
 def read(line: bytes) -> Record:
     """The record that a line is. Raises ValueError for one that is none."""
     try:
         ((tag, told),) = json.loads(line).items()
-        for field, (_, back) in _CONVERSIONS.items():
-            if told.get(field) is not None:
+        for field, _, back in _CONVERTED[_KINDS[tag]]:
+            if told[field] is not None:
                 told[field] = back(told[field])
         record: Record = _KINDS[tag](**told)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
@@ -145,3 +145,8 @@ _CONVERSIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     ),
     "device": (list, tuple),
 }
+
+_CONVERTED = {
+    kind: [(field, *_CONVERSIONS[field]) for field in kind._fields if field in _CONVERSIONS] for kind in _KINDS.values()
+}
+_encoded = json.JSONEncoder(separators=(",", ":")).encode

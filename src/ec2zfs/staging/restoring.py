@@ -135,7 +135,9 @@ class _Restoring:
     def _begin(self, entry: Entry) -> None:
         """Make what has no content, and note what has."""
         path, inode, meta = entry
-        if meta is None:
+        if inode in self._manifest.unread:
+            self._fail(path, f"it could not be read when it was staged: {self._manifest.unread[inode]}")
+        elif meta is None:
             self._fail(path, "staging was never told what it is")
         elif why := self._lacking(meta):
             self._fail(path, why)
@@ -147,8 +149,6 @@ class _Restoring:
 
     def _lacking(self, meta: Meta) -> str:
         """Why an object cannot be restored; empty if it can, as far as is known."""
-        if meta.inode in self._manifest.unread:
-            return f"it could not be read when it was staged: {self._manifest.unread[meta.inode]}"
         if meta.kind is FileKind.FILE and meta.inode in self._changed_since:
             return "it was changed or removed since, and its content of then is not in this folder any more"
         if meta.kind is FileKind.FILE and meta.inode not in self._manifest.objects:
@@ -173,7 +173,7 @@ class _Restoring:
 
     def _tasks(self) -> Iterator[Task]:
         for inode in self._files:
-            yield Task(str(self._place.object(inode)), str(self._work / f"{inode:x}"))
+            yield Task(self._place.object(inode), str(self._work / f"{inode:x}"))
 
     def _took(self, outcome: Done | Failed) -> None:
         made_ = Path(outcome.task.target)

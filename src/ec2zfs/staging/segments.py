@@ -26,6 +26,7 @@ from ec2zfs.staging import records
 from ec2zfs.staging.records import End, Head, Record
 
 _PIPE_BYTES = 1 << 18
+_PIECE = 1 << 16
 _QUICK = 1
 """How hard gzip tries: names and numbers come to a fifth even so."""
 
@@ -37,6 +38,7 @@ class SegmentWriter:
         self.content = Content(0, b"")
         self._path = path
         self._recipients = recipients
+        self._waiting = bytearray()
         self._fault: BaseException | None = None
 
     def __enter__(self) -> Self:
@@ -53,15 +55,14 @@ class SegmentWriter:
 
     def write(self, record: Record) -> None:
         """Add a record. Raises what encrypting it, or its disk, does."""
-        try:
-            self._lines.write(records.written(record))
-        except BrokenPipeError:
-            self._thread.join()
-            raise (self._fault or Damaged(f"{shown(str(self._path))} was not written.")) from None
+        self._waiting += records.written(record)
+        if len(self._waiting) >= _PIECE:
+            self._pass_on()
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         if kind is None:
             self.write(End())
+            self._pass_on()
         with contextlib.suppress(BrokenPipeError):
             self._lines.close()
         with contextlib.suppress(BrokenPipeError):
@@ -70,6 +71,14 @@ class SegmentWriter:
         os.close(self._target)
         if kind is None and self._fault is not None:
             raise self._fault
+
+    def _pass_on(self) -> None:
+        try:
+            self._lines.write(self._waiting)
+            self._waiting.clear()
+        except BrokenPipeError:
+            self._thread.join()
+            raise (self._fault or Damaged(f"{shown(str(self._path))} was not written.")) from None
 
     def _encrypt(self, reading: int) -> None:
         sink = Sink(self._target, shown(str(self._path)))

@@ -45,7 +45,7 @@ class Store:
         """What was tried, and could not be read."""
         self._place = place
         self._awaited: dict[int, _Awaited] = {}
-        self._shards = set[Path]()
+        self._shards = set[int]()
 
     def changed(self, inode: int) -> int | None:
         """When the file was changed last that the object was made of, in ns since 1970; None without an object."""
@@ -63,26 +63,26 @@ class Store:
         if node.links > 1 and not all_names and self.changed(node.inode) is not None:
             return Task(self.source.place(path), str(self._place.unfinished / f"{node.inode:02x}"), replace=True)
         target = self._place.object(node.inode)
-        if target.parent not in self._shards:
-            with self._told(target.parent):
-                target.parent.mkdir(mode=0o700, exist_ok=True)
-            self._shards.add(target.parent)
-        return Task(self.source.place(path), str(target), replace=True)
+        if (shard := node.inode & 0xFF) not in self._shards:
+            with self._told(target):
+                Path(target).parent.mkdir(mode=0o700, exist_ok=True)
+            self._shards.add(shard)
+        return Task(self.source.place(path), target, replace=True)
 
     def took(self, outcome: Done | Failed) -> None:
         """What became of a task. Raises the error of one that failed for another reason than its source."""
-        inode = int(Path(outcome.task.target).name, 16)
+        inode = int(outcome.task.target.rpartition("/")[2], 16)
         awaited = self._awaited.pop(inode)
         if isinstance(outcome, Failed):
             if not isinstance(outcome.error, Unreadable):
                 raise outcome.error
             self.unread(inode, awaited.names[0], outcome.error)
             return
-        target, written = self._place.object(inode), Path(outcome.task.target)
-        with self._told(target):
-            if written != target:
+        target, written = self._place.object(inode), outcome.task.target
+        if written != target:
+            with self._told(target):
                 shutil.copyfile(written, target)
-                written.unlink()
+                Path(written).unlink()
         self.mark(awaited.node)
         self.log.stored(inode, outcome)
         self.tally.encrypted += 1
@@ -108,7 +108,7 @@ class Store:
         target = self._place.object(inode)
         with self._told(target):
             try:
-                target.unlink()
+                Path(target).unlink()
             except FileNotFoundError:
                 return False
         self.log.removed(inode)
@@ -125,14 +125,16 @@ class Store:
             self.unread(node.inode, path, error)
 
     def unread(self, inode: int, path: bytes, error: Unreadable) -> None:
-        """Note that an object of the source could not be read."""
+        """Note that an object of the source could not be read; once, whatever of it could not."""
+        if inode in self.unreadable:
+            return
         self.unreadable.add(inode)
         self.log.unread(inode, error.message)
         self.tally.unread.append(UnreadFile(path, error.message))
 
     @contextmanager
-    def _told(self, path: Path) -> Iterator[None]:
+    def _told(self, path: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise unwritable(shown(str(path)), error) from error
+            raise unwritable(shown(path), error) from error

@@ -28,6 +28,8 @@ from ec2zfs.staging.tasks import outcomes
 from ec2zfs.staging.terms import NameMode
 
 _AHEAD = 64
+_UNKNOWN = -2
+"""In the place of an object's number."""
 
 
 @dataclass(frozen=True)
@@ -131,19 +133,19 @@ class _Verification:
                 continue
             for each in shard.iterdir():
                 inode = _number(each.name)
-                if inode in self._sealed and each == self._place.object(inode):
+                if inode in self._sealed and str(each) == self._place.object(inode):
                     there.append(inode)
                 else:
                     self._find(each, "no seal knows it")
         for inode in self._sealed.keys() - set(there):
-            self._find(self._place.object(inode), "it is missing")
+            self._find(Path(self._place.object(inode)), "it is missing")
         return there
 
     def _decrypted(
         self, identity: Identity, manifest: Manifest | None, inodes: Iterable[int]
     ) -> Iterator[tuple[int, Content | Ec2zfsError]]:
         """The ciphertext of each object, once it was decrypted; plaintexts are compared on the way."""
-        tasks = (Task(str(self._place.object(inode)), NOWHERE) for inode in inodes)
+        tasks = (Task(self._place.object(inode), NOWHERE) for inode in inodes)
         for outcome in outcomes(Orders(identity, durable=False), tasks):
             inode = int(Path(outcome.task.source).name, 16)
             if isinstance(outcome, Failed):
@@ -151,17 +153,17 @@ class _Verification:
                 continue
             yield inode, outcome.read
             if manifest is not None and not manifest.agrees(inode, outcome):
-                self._find(self._place.object(inode), "its content is not the one that was encrypted")
+                self._find(Path(self._place.object(inode)), "its content is not the one that was encrypted")
 
     def _judge(self, contents: Iterable[tuple[int, Content | Ec2zfsError]]) -> None:
         for inode, content in contents:
             self._objects += 1
             if isinstance(content, Ec2zfsError):
-                self._find(self._place.object(inode), content.message)
+                self._find(Path(self._place.object(inode)), content.message)
             else:
                 self._bytes += content.size
                 if content != self._sealed[inode]:
-                    self._find(self._place.object(inode), "it is not what was sealed")
+                    self._find(Path(self._place.object(inode)), "it is not what was sealed")
             self._told(Advance(self._objects, self._bytes, len(self._findings)))
 
     def _manifest(self, identity: Identity) -> Manifest | None:
@@ -174,43 +176,44 @@ class _Verification:
 
     def _compare_names(self, there: Iterable[int], manifest: Manifest | None) -> None:
         """Look at the names that are shown: each is a known object's, and the manifest's if that can be read."""
-        wanted = None if manifest is None else _shown_names(manifest)
+        wanted = {} if manifest is None else _shown_names(manifest)
         for path, number in shown_objects(self._place, there, self._sealed):
             if number is None:
                 self._find(self._named(path), "it shows no object")
-            elif wanted is not None and wanted.pop(path, None) != number:
+            elif manifest is not None and wanted.pop(path, None) not in (number, _UNKNOWN):
                 self._find(self._named(path), "the manifest has something else there")
-        for path in wanted or ():
-            self._find(self._named(path), "it is missing")
+        for path, meant in wanted.items():
+            if meant != _UNKNOWN:
+                self._find(self._named(path), "it is missing")
 
     def _compare_objects(self, manifest: Manifest) -> None:
         """Look at the manifest's tree: each file has an object, and each object a file."""
         files = set[int]()
         for path, inode, meta in manifest.entries():
-            if meta is None:
-                self._find(self._named(path), "staging was never told what it is")
-            elif meta.kind is FileKind.FILE:
+            if inode in manifest.unread or (meta is not None and meta.kind is FileKind.FILE):
                 files.add(inode)
                 if inode not in manifest.objects and inode not in manifest.unread:
                     self._find(self._named(path), "it has no object")
+            elif meta is None:
+                self._find(self._named(path), "staging was never told what it is")
         for inode in self._sealed.keys() - files:
-            self._find(self._place.object(inode), "it is no file's")
+            self._find(Path(self._place.object(inode)), "it is no file's")
 
     def _named(self, path: bytes) -> Path:
         return self._place.files / os.fsdecode(path)
 
 
 def _shown_names(manifest: Manifest) -> dict[bytes, int]:
-    """What `files/` is to show: each file that has an object, and directories under the number of none."""
-    return {
-        path: DIRECTORY if meta.kind is FileKind.DIRECTORY else inode
-        for path, inode, meta in manifest.entries()
-        if path and meta is not None and (meta.kind is FileKind.DIRECTORY or _is_shown(meta.kind, inode, manifest))
-    }
-
-
-def _is_shown(kind: FileKind, inode: int, manifest: Manifest) -> bool:
-    return kind is FileKind.FILE and inode in manifest.objects
+    """The object that each path below `files/` is to show; of what could not be read, nobody knows it."""
+    found: dict[bytes, int] = {}
+    for path, inode, meta in manifest.entries():
+        if inode in manifest.unread:
+            found[path] = _UNKNOWN
+        elif path and meta is not None and meta.kind is FileKind.DIRECTORY:
+            found[path] = DIRECTORY
+        elif meta is not None and meta.kind is FileKind.FILE and inode in manifest.objects:
+            found[path] = inode
+    return found
 
 
 def _hashed(place: Folder, inodes: Iterable[int]) -> Iterator[tuple[int, Content | Ec2zfsError]]:
@@ -218,7 +221,7 @@ def _hashed(place: Folder, inodes: Iterable[int]) -> Iterator[tuple[int, Content
     ahead = deque[tuple[int, Future[Content]]]()
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
         for inode in inodes:
-            ahead.append((inode, threads.submit(digest, place.object(inode))))
+            ahead.append((inode, threads.submit(digest, Path(place.object(inode)))))
             if len(ahead) >= _AHEAD:
                 yield _hash(*ahead.popleft())
         while ahead:

@@ -31,7 +31,7 @@ class View(Directories):
         """Have a directory there, with those above it."""
         self._made(path)
 
-    def show(self, path: bytes, target: Path) -> bool:
+    def show(self, path: bytes, target: str) -> bool:
         """Have the path be a link to an object; whether it was not."""
         with self._told(path):
             directory = self._made(parent(path))
@@ -124,7 +124,7 @@ class NoView:
     def make(self, path: bytes) -> None:
         """Do nothing."""
 
-    def show(self, path: bytes, target: Path) -> bool:  # noqa: ARG002 - as the other has them
+    def show(self, path: bytes, target: str) -> bool:  # noqa: ARG002 - as the other has them
         """Do nothing."""
         return False
 
