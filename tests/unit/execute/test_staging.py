@@ -131,6 +131,26 @@ def test_a_file_that_cannot_be_read_is_named_and_stops_nothing(staging: Staging)
     staging.require_rest("first")
 
 
+@pytest.mark.parametrize(
+    ("argv", "why"),
+    [
+        (("sh", "-c", "echo Unable to determine path >&2; exit 1"), "Unable to determine path"),
+        (("echo", "what is this"), "printed what cannot be read: b'what is this'"),
+    ],
+)
+def test_where_zfs_diff_fails_the_whole_tree_is_compared(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...], why: str
+) -> None:
+    staging.stage()
+    staging.snapshot("second")
+    monkeypatch.setattr(staging.site, "exec_argv", lambda _command: argv)
+    report = staging.stage()
+    report.raise_for_errors()
+    assert [b"" in way.hints.whole for way in staging.folders.ways[-2:]] == [True, True]
+    assert ["The whole tree of tank " in warning and why in warning for warning in report.warnings] == [True, False]
+    staging.require_rest("first", "second")
+
+
 def test_all_is_encrypted_again_with_the_next_snapshot(staging: Staging) -> None:
     staging.stage()
     with pytest.raises(StagingIncomplete, match=r"tank has no snapshot that is newer.*Take one"):
