@@ -156,6 +156,9 @@ _CHANGES: tuple[Callable[[Directory, bytes, bytes, bytes], None], ...] = (
     lambda it, path, place, second: it.remove(path),
     lambda it, path, place, second: it.rename(path, place),
     lambda it, path, place, second: it.link(path, place),
+    lambda it, path, place, second: it.link(path, place),
+    lambda it, path, place, second: it.link(path, place),
+    lambda it, path, place, second: it.remove(second),
     lambda it, path, place, second: it.exchange(path, second),
     lambda it, path, place, second: it.write(path, second),
     lambda it, path, place, second: it.truncate(path),
@@ -172,8 +175,8 @@ _CHANGES: tuple[Callable[[Directory, bytes, bytes, bytes], None], ...] = (
 
 EDITS = st.lists(
     st.tuples(st.integers(0, len(_MAKERS) + 3 * len(_CHANGES)), st.integers(0, 60), st.integers(0, 60)),
-    min_size=1,
-    max_size=16,
+    min_size=4,
+    max_size=24,
 )
 
 
