@@ -168,7 +168,7 @@ def test_killed_at_any_moment(site: Site) -> None:
     )
     site.snapshot("second")
     command = site.ec2zfs.command("stage")
-    for seconds in ("3", "6", "9", "12", "15"):
+    for seconds in ("8", "16", "24", "32", "40"):
         words = ("timeout", "-s", "KILL", seconds, *command.argv)
         site.ends.site.run(Command(words, timeout=900.0, accept=frozenset({0, 124, 137, -9})))
     site.stage()
