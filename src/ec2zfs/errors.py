@@ -28,6 +28,7 @@ class ExitCode(IntEnum):
     NO_SPACE = 13
     MISSING_TOOL = 14
     POOL_UNWELL = 15
+    STAGING = 16
     INTERRUPTED = 130
 
 
@@ -171,6 +172,16 @@ class ReplicationIncomplete(Ec2zfsError):
     """Several datasets were not replicated, each for a reason of its own; the others were."""
 
     exit_code = ExitCode.REPLICATION
+
+
+class StagingIncomplete(Ec2zfsError):
+    """Some sources were not staged, each for a reason of its own, or some of their files were not; the others were."""
+
+    exit_code = ExitCode.STAGING
+
+
+class RestoreIncomplete(Ec2zfsError):
+    """Something that was to be restored is not there, or without some of its metadata; all else is restored."""
 
 
 class NoSpace(Ec2zfsError):

@@ -21,7 +21,7 @@ def register(verbs: Verbs) -> None:
     parser = add_verb(
         verbs,
         "backup",
-        "back all sources up: snapshot, start the receiver, unlock, replicate, check, lock, stop, prune",
+        "back all sources up: snapshot, stage, start the receiver, unlock, replicate, check, lock, stop, prune",
         run,
     )
     add_now(parser)
@@ -51,7 +51,7 @@ def backup_parts(session: Session) -> BackupParts:
     """What the run works with, from the configuration; asks nobody yet."""
     from ec2zfs.runs.backup import BackupParts
 
-    return BackupParts(site=session.file_server, upkeep=session.upkeep, replicator=session.replicator)
+    return BackupParts(session.file_server, session.upkeep, session.replicator, session.staging)
 
 
 def _back_up(session: Session, now: datetime, at_once: str | None) -> None:
@@ -75,6 +75,7 @@ def _show_preview(session: Session, preview: BackupPreview) -> None:
     from decimal import Decimal
 
     from ec2zfs.cli.orphans import show_orphans
+    from ec2zfs.cli.stage import show_plan
     from ec2zfs.cloud.prices import dollars
     from ec2zfs.runs.health import last_run
 
@@ -92,6 +93,8 @@ def _show_preview(session: Session, preview: BackupPreview) -> None:
     known = [price for price in monthly if price is not None]
     hourly = prices.instance_per_hour(session.configuration.receiver.instance_type)
     output.table("snapshots", [{"action": str(action)} for action in preview.snapshots])
+    if preview.staging:
+        show_plan(session, preview.staging)
     output.table("receiver", [{"action": str(action)} for action in preview.receiver])
     output.table("replication", steps + unsent)
     if preview.replication.properties:

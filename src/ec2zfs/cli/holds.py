@@ -51,7 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _listed(session: Session) -> Sequence[ListedHold]:
     from ec2zfs.execute.hold_listing import list_holds
 
-    return list_holds(session.site, session.sources, session.pool, _unlocked_receiver(session))
+    sources = tuple(dict.fromkeys((*session.sources, *session.file_server.sent_sources)))
+    return list_holds(session.site, sources, session.pool, _unlocked_receiver(session))
 
 
 def _unlocked_receiver(session: Session) -> Host | None:
@@ -93,4 +94,8 @@ def _show(session: Session, event: str, listed: Sequence[ListedHold]) -> None:
 
 
 def _whose(hold: Hold) -> str:
+    from ec2zfs.model.hold import STAGING
+
+    if hold.tag == STAGING:
+        return "ec2zfs, for staging"
     return f"ec2zfs, for pool {hold.pool}" if hold.pool else "somebody else"

@@ -92,8 +92,10 @@ def _verbs(top: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def leaves(of: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
-    """The verbs that do something, however deep they stand."""
-    return [leaf for verb in subparsers(of) for leaf in (leaves(verb) if subparsers(verb) else [verb])]
+    """The verbs that do something, however deep they stand; one that has verbs of its own may do something too."""
+    return [
+        leaf for verb in subparsers(of) for leaf in (*([verb] if verb.get_default("handler") else ()), *leaves(verb))
+    ]
 
 
 def subparsers(of: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     with session(arguments) as parts, parts.lock(), reported(parts, "repair", datetime.now(UTC)) as run:
         wish = Wish(arguments.dataset, arguments.set_aside)
-        work = ReconciliationParts(parts.sources, parts.upkeep, parts.replicator)
+        work = ReconciliationParts(parts.file_server.sent_sources, parts.upkeep, parts.replicator)
         finding = reconcile(work, wish, parts.pool_key(), run.journal, _agreement(parts, arguments))
     run.show(*_told(finding, dry_run=arguments.dry_run))
     return ExitCode.OK

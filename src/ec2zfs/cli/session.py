@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from ec2zfs.model.volume import Volume
     from ec2zfs.plan.replacement import Caution, Want
     from ec2zfs.runs.creation import CreationParts
-    from ec2zfs.runs.snapshots import Site
+    from ec2zfs.runs.snapshots import Site, StandIns
+    from ec2zfs.runs.staging import Staging
     from ec2zfs.runs.upkeep import UpkeepParts
 
 
@@ -135,7 +136,41 @@ class Session:
         section = self.configuration.snapshots
         hooks = Hooks(section.before, section.after, section.hook_seconds)
         lock = partial(site_lock, self.configuration.paths.state)
-        return Site(self.site, self.sources, self.schedule, hooks, lock)
+        return Site(self.site, self.sources, self.schedule, hooks, lock, self._stand_ins())
+
+    @property
+    def staged_sources(self) -> tuple[Source, ...]:
+        """What of the sources is staged; nothing where there is no staging dataset."""
+        from ec2zfs.model.source import Source
+
+        sources = self.configuration.sources if self.configuration.staging.dataset else ()
+        return tuple(Source(each.dataset, each.recursive) for each in sources if each.staged)
+
+    @cached_property
+    def staging(self) -> Staging | None:
+        """The staging pool; None where nothing is staged. Asks nobody yet."""
+        from datetime import timedelta
+        from functools import cache, partial
+
+        from ec2zfs.cli.staging_terms import staging_terms
+        from ec2zfs.execute.staging import EncryptedFolders, Stager
+        from ec2zfs.runs.lock import site_lock, staging_lock
+        from ec2zfs.runs.staging import Staging
+
+        section = self.configuration.staging
+        if section.dataset is None or not self.staged_sources:
+            return None
+        folders = EncryptedFolders(cache(partial(staging_terms, self.configuration)))
+        stager = Stager(self.site, section.dataset, folders, self.output)
+        state, every = self.configuration.paths.state, timedelta(days=section.full_walk_days)
+        locks = partial(staging_lock, state), partial(site_lock, state)
+        return Staging(stager, self.staged_sources, self.schedule, every, *locks)
+
+    def _stand_ins(self) -> StandIns | None:
+        from ec2zfs.runs.snapshots import StandIns
+
+        staging = self.staging
+        return StandIns(staging.root, staging.sources, staging.names) if staging else None
 
     @cached_property
     def receiver(self) -> Receiver:

@@ -1,4 +1,4 @@
-"""`ec2zfs status`: how fresh each dataset is at the site and in the cloud. For monitoring: 0 fine, 1 late, 2 broken."""
+"""`ec2zfs status`: how fresh each dataset is in every tier. For monitoring: 0 fine, 1 late, 2 broken."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     now = datetime.now(UTC)
     with session(arguments) as parts:
-        health = look(parts.file_server, parts.pool, parts.configuration.paths.state / "reports", now)
+        reports = parts.configuration.paths.state / "reports"
+        health = look(parts.file_server, parts.pool, reports, now, parts.staging)
         rows = [
             {
                 "dataset": each.dataset,

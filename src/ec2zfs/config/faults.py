@@ -19,6 +19,7 @@ Location = tuple[int | str, ...]
 
 RIGHT = {
     "refused": "{right}",
+    "identity": "{right}",
     "enum": "must be {expected}",
     "literal_error": "must be {expected}",
     "int_type": "must be a whole number, without quotes",
@@ -46,7 +47,8 @@ def _sentence(detail: ErrorDetails, document: Mapping[str, Any]) -> str:
     if detail["type"] == "missing":
         return f"{path} is missing: {_purpose(detail['loc'])}."
     whole = isinstance(detail["input"], dict) or detail["loc"] == ("source",)
-    if whole or not _given(detail["loc"], document):
+    secret = detail["type"] == "identity"
+    if whole or secret or not _given(detail["loc"], document):
         return f"{path} {_right(detail)}."
     return f"{path} {_right(detail)}; it is {_shown(detail['input'])}."
 

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from ec2zfs.config.described import Section, key
 from ec2zfs.config.rates import RateWindowSection, rate_rule
 from ec2zfs.config.snapshots import PeriodSection, PolicySection, SnapshotsSection
+from ec2zfs.config.staging import StagingSection
 from ec2zfs.config.transport import TransportSection
 from ec2zfs.config.values import (
     AbsolutePath,
@@ -186,6 +187,11 @@ class SourceSection(Section):
 
     dataset: DatasetName = key("Name of the dataset at the site", example="tank/home")
     recursive: Flag = key("Whether its children belong to it", True)
+    staged: Flag = key(
+        "Whether its files are encrypted in the staging pool, and only these copied to the cloud pool; it makes no"
+        " difference where [staging] has no dataset",
+        True,
+    )
 
 
 class ReplicationSection(Section):
@@ -270,6 +276,7 @@ class Configuration(Section):
     snapshots: SnapshotsSection
     own_periods: tuple[PeriodSection, ...] = Field((), alias="period")
     policies: tuple[PolicySection, ...] = Field((), alias="policy")
+    staging: StagingSection
     replication: ReplicationSection
     transport: TransportSection
     rate_windows: tuple[RateWindowSection, ...] = Field((), alias="rate_window")
@@ -301,6 +308,18 @@ class Configuration(Section):
         if strange := sorted(told - known):
             raise refusal(f"must keep periods that there are; there is no {' or '.join(strange)} (write a [[period]])")
         return policies
+
+    @field_validator("staging")
+    @classmethod
+    def _apart_from_the_sources(cls, staging: StagingSection, info: ValidationInfo) -> StagingSection:
+        for source in info.data.get("sources", ()) if staging.dataset else ():
+            inner, outer = f"{staging.dataset}/", f"{source.dataset}/"
+            if inner == outer or (source.recursive and inner.startswith(outer)) or outer.startswith(inner):
+                raise refusal(f"must be apart from what it stages, but {staging.dataset} overlaps {source.dataset}")
+            place, pool = f"{staging.dataset}/{source.dataset}", info.data.get("pool")
+            if source.staged and pool is not None and len(f"{pool.name}/{place}") > LONGEST_DATASET:
+                raise refusal(f"must be named such that the copy {pool.name}/{place} has at most 255 characters")
+        return staging
 
     @field_validator("transport")
     @classmethod

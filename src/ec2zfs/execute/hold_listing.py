@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ec2zfs.errors import Refused
 from ec2zfs.execute.replication_state import source_datasets, target_datasets
 from ec2zfs.hosts.host import Host
-from ec2zfs.model.hold import Hold
+from ec2zfs.model.hold import STAGING, Hold
 from ec2zfs.model.replication import ReplicationState
 from ec2zfs.model.source import Source
 from ec2zfs.plan.holds import Holds, in_use
@@ -62,6 +62,11 @@ def _releasable(listed: Iterable[ListedHold], pool: str, snapshot: str) -> Liste
         raise Refused(
             f"Nothing is held as {snapshot}.",
             hint="`ec2zfs holds` shows what is; the pool's own snapshots only while it is unlocked on a receiver.",
+        )
+    if any(each.hold.tag == STAGING for each in on_it):
+        raise Refused(
+            f"{snapshot} is held for staging, which goes on from it; nothing was released.",
+            hint="The next `ec2zfs stage` with a newer snapshot lets it go.",
         )
     tags = " and ".join(f"`{each.hold.tag}`" for each in on_it)
     raise Refused(

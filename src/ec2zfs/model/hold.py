@@ -7,6 +7,9 @@ from datetime import datetime
 
 PREFIX = "ec2zfs:"
 
+STAGING = "ec2zfs-staging"
+"""The tag of the hold on the snapshot as of which a source is staged: no stage can begin at another one."""
+
 
 @dataclass(frozen=True)
 class Hold:

@@ -61,13 +61,24 @@ def cloud_freshness(
 
     `made` tells when the snapshots of cursors were taken that are gone themselves, by the full names of the bookmarks.
     """
-    keeps = _keeps(dataset, schedule, Tier.CLOUD)
-    point = copied_at(dataset, pool, made)
-    oldest = min(newest_of_periods(dataset, oldest=True).values(), default=None)
-    since = point or oldest
+    return _copy_freshness(dataset, Tier.CLOUD, copied_at(dataset, pool, made), schedule, now)
+
+
+def staging_freshness(dataset: Dataset, staged: Dataset | None, schedule: Schedule, now: datetime) -> Freshness:
+    """How what is staged of a dataset stands; None: nothing is."""
+    point = max(newest_of_periods(staged).values(), default=None) if staged else None
+    return _copy_freshness(dataset, Tier.STAGING, point, schedule, now)
+
+
+def _copy_freshness(
+    dataset: Dataset, tier: Tier, point: datetime | None, schedule: Schedule, now: datetime
+) -> Freshness:
+    """How a copy stands whose newest recovery point is this; where it has none, since the oldest snapshot there is."""
+    keeps = _keeps(dataset, schedule, tier)
+    since = point or min(newest_of_periods(dataset, oldest=True).values(), default=None)
     missed = {period: _missed(period, since, schedule, now) for period in keeps}
     worst = max(missed, key=lambda period: missed[period], default="")
-    return _judged(dataset, Tier.CLOUD, point, (missed.get(worst, 0), worst), _next_due(keeps, schedule, now))
+    return _judged(dataset, tier, point, (missed.get(worst, 0), worst), _next_due(keeps, schedule, now))
 
 
 def copied_at(dataset: Dataset, pool: str, made: Mapping[str, datetime]) -> datetime | None:

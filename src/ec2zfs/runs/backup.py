@@ -1,5 +1,5 @@
-"""The daily run: snapshot, start the receiver, unlock, replicate, prune, check, lock, stop, prune. Each stage plans on
-what it sees.
+"""The daily run: snapshot, stage, start the receiver, unlock, replicate, prune, check, lock, stop, prune. Each stage
+plans on what it sees.
 
 Whatever goes wrong, the pool is locked and the receiver stopped where the machine still answers. Nothing of a run is
 needed by the next one, which looks at ZFS and EC2 and carries on. What it destroys are snapshots of its own that the
@@ -24,19 +24,26 @@ from ec2zfs.runs.receiver_up import receiver_up
 from ec2zfs.runs.settling import settle
 from ec2zfs.runs.snapshots import Site, taken
 from ec2zfs.runs.stages import Journal, noted
+from ec2zfs.runs.staging import Staging
 from ec2zfs.runs.upkeep import UpkeepParts, replacement_under_way, require_volumes, unlocked
 
 PRUNE = "prune the site"
 PRUNE_COPIES = "prune the copies"
+STAGE = "stage"
+PRUNE_STAGING = "prune the staging pool"
 
 
 @dataclass(frozen=True)
 class BackupParts:
-    """What a run works with. `replicator` is made for the receiver that the run has started."""
+    """What a run works with. `replicator` is made for the receiver that the run has started.
+
+    `staging`: what is encrypted before it is copied; None: nothing is.
+    """
 
     site: Site
     upkeep: UpkeepParts
     replicator: Callable[[Host], Replicator]
+    staging: Staging | None = None
 
 
 def back_up(
@@ -49,6 +56,7 @@ def back_up(
     has lost redundancy is backed up to all the same, and `PoolUnwell` raised in the end. A resilver that is under way
     is joined: the receiver is no spot instance then, and stays up until it ends. The site is pruned also when the far
     side failed, or its snapshots would pile up as long as that is down; a copy once it was brought to its end.
+    What of staging failed is raised in the end: what is staged is copied all the same.
     """
     volumes, receiver = require_volumes(parts.upkeep), parts.upkeep.receiver
     on_demand = replacement_under_way(volumes)
@@ -56,6 +64,7 @@ def back_up(
     with journal.stage("snapshot") as stage:
         stage.outcome = taken(parts.site.take_due(now, at_once))
     with (
+        _staged(parts.staging, now, journal),
         _pruned_after(PRUNE, lambda: parts.site.prune(now), journal),
         receiver_up(receiver, journal, keep=False, on_demand=on_demand) as host,
         unlocked(parts.upkeep, host, (key, None), journal) as pool,
@@ -65,6 +74,28 @@ def back_up(
         settle(pool, volumes, journal)
         _check(pool.status(), journal)
     return report
+
+
+@contextmanager
+def _staged(staging: Staging | None, now: datetime, journal: Journal) -> Iterator[None]:
+    """Stage before the block, and thin the staging pool after it, each as a stage. A failure to stage is raised after
+    the block, when that did not fail itself."""
+    if staging is None:
+        yield
+        return
+    failed = None
+    try:
+        with journal.stage(STAGE) as stage:
+            report = staging.stage(now)
+            journal.warnings.extend(report.warnings)
+            stage.outcome = str(report)
+            report.raise_for_errors()
+    except Ec2zfsError as failure:
+        failed = failure
+    with _pruned_after(PRUNE_STAGING, lambda: staging.prune(now), journal):
+        yield
+    if failed:
+        raise failed
 
 
 @contextmanager
@@ -89,7 +120,7 @@ def _pruned_after(name: str, prune: Callable[[], Pruned], journal: Journal) -> I
 def _replicated(parts: BackupParts, host: Host, journal: Journal) -> ReplicationReport:
     with journal.stage("replicate") as stage:
         replicator = parts.replicator(host)
-        report = journal.replicated = replicator.run(replicator.plan(replicator.observe(parts.site.sources)))
+        report = journal.replicated = replicator.run(replicator.plan(replicator.observe(parts.site.sent_sources)))
         stage.outcome = f"{report.bytes:,} bytes in {report.steps} streams to {len(report.datasets)} datasets"
         if report.line:
             stage.outcome += f", {report.line}"

@@ -1,18 +1,24 @@
-"""How fresh everything is, seen from the site alone: no receiver is started for it, and nothing changed."""
+"""How fresh everything is, seen from the site alone: no receiver is started for it, and nothing changed.
+
+Where a source is staged, its copy in the cloud is one of what is staged, and is judged by the marks on that.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from ec2zfs.execute.replication import preview
-from ec2zfs.model.snapshot import Dataset
+from ec2zfs.model.policy import Schedule
+from ec2zfs.model.snapshot import Dataset, DatasetKind
 from ec2zfs.plan.cursors import cursors
-from ec2zfs.plan.freshness import Freshness, State, cloud_freshness, site_freshness
+from ec2zfs.plan.freshness import Freshness, State, cloud_freshness, site_freshness, staging_freshness
+from ec2zfs.plan.staging import DatasetStaging
 from ec2zfs.runs.snapshots import Site
+from ec2zfs.runs.staging import Staging
 from ec2zfs.tools.zfs import Zfs
 
 
@@ -43,13 +49,15 @@ class Health:
         return max((of_the_run, *(each.state for each in self.datasets)))
 
 
-def look(site: Site, pool: str, reports: Path, now: datetime) -> Health:
-    """Look at the site. Raises as listing the sources does."""
+def look(site: Site, pool: str, reports: Path, now: datetime, staging: Staging | None = None) -> Health:
+    """Look at the site. Raises as listing the sources and the staging pool does."""
     datasets = site.datasets()
-    made = _creations(site, pool, datasets)
-    plan = preview(site.host, site.sources, pool, site.sent(lambda: now))
+    staged = _Staged.of(staging, now) if staging else _Staged()
+    made = _creations(site, pool, (*datasets, *staged.datasets.values()))
+    plan = preview(site.host, site.sent_sources, pool, site.sent(lambda: now))
     backlog = {
-        each.replica.source: each.unsent_bytes + sum(transfer.bytes or 0 for transfer in each.transfers)
+        staged.names.get(each.replica.source, each.replica.source): each.unsent_bytes
+        + sum(transfer.bytes or 0 for transfer in each.transfers)
         for each in plan.datasets
     }
     fresh = [
@@ -57,10 +65,43 @@ def look(site: Site, pool: str, reports: Path, now: datetime) -> Health:
         for each in datasets
         for freshness in (
             site_freshness(each, site.schedule, now),
-            cloud_freshness(each, pool, site.schedule, now, made),
+            *(
+                (cloud_freshness(each, pool, site.schedule, now, made),)
+                if each.name not in staged.plans
+                else staged.freshness(each, pool, (site.schedule, now, made))
+            ),
         )
     ]
     return Health(tuple(fresh), backlog, last_run(reports, pool))
+
+
+Judging = tuple[Schedule, datetime, Mapping[str, datetime]]
+"""By which policies, when, and when the snapshots were taken of which cursors alone are left."""
+
+
+@dataclass(frozen=True)
+class _Staged:
+    """What is staged: plans, staged datasets and these datasets' own names, all by or as the names of the sources."""
+
+    plans: Mapping[str, DatasetStaging] = field(default_factory=dict)
+    datasets: Mapping[str, Dataset] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def of(staging: Staging, now: datetime) -> _Staged:
+        plans = {each.source: each for each in staging.plan(now).datasets}
+        return _Staged(plans, {each.name: each for each in staging.datasets()}, staging.names())
+
+    def freshness(self, dataset: Dataset, pool: str, judging: Judging) -> Iterator[Freshness]:
+        """How the staging pool and the cloud stand for a dataset that is to be staged; not at all without files."""
+        plan, staged, (schedule, now, made) = self.plans[dataset.name], self.datasets.get(dataset.name), judging
+        if plan.skipped and dataset.kind is DatasetKind.FILESYSTEM:
+            return
+        found = staging_freshness(dataset, staged, schedule, now)
+        if why := str(plan.conflict or plan.skipped or ""):
+            found = replace(found, state=max(found.state, State.LATE), reason=why)
+        yield found
+        yield cloud_freshness(staged or replace(dataset, bookmarks=()), pool, schedule, now, made)
 
 
 def last_run(reports: Path, pool: str) -> LastRun | None:

@@ -1,5 +1,5 @@
-"""Only one run at a time per pool, and one command at a time on the site's snapshots. The kernel holds each lock
-(flock), so a dead process cannot.
+"""Only one run at a time per pool, and one command at a time on the site's snapshots, and in the staging pool. The
+kernel holds each lock (flock), so a dead process cannot.
 
 The file is never deleted (two could then hold two files), and what is written in it only tells people who holds it.
 """
@@ -38,6 +38,13 @@ def site_lock(state: Path) -> Iterator[None]:
     Raises as `run_lock` does, `AlreadyRunning` when `PATIENCE` has passed.
     """
     with _held(state, "site.lock", "Another command works on the site's snapshots", PATIENCE):
+        yield
+
+
+@contextmanager
+def staging_lock(state: Path) -> Iterator[None]:
+    """Hold the lock of the staging pool for a `with` block. Raises as `run_lock` does: staging may take hours."""
+    with _held(state, "staging.lock", "Another command works in the staging pool", patience=0.0):
         yield
 
 

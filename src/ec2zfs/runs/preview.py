@@ -11,6 +11,7 @@ from ec2zfs.execute.replication import preview
 from ec2zfs.plan.due import TakeSnapshot
 from ec2zfs.plan.receiver import ReceiverAction
 from ec2zfs.plan.replication import ReplicationPlan
+from ec2zfs.plan.staging import StagingPlan
 from ec2zfs.plan.volumes import current
 from ec2zfs.runs.backup import BackupParts
 from ec2zfs.runs.upkeep import replacement_under_way, require_volumes
@@ -18,8 +19,8 @@ from ec2zfs.runs.upkeep import replacement_under_way, require_volumes
 
 @dataclass(frozen=True)
 class BackupPreview:
-    """The run as a list of what would happen. `replication` is judged from the site's cursors alone, `pruning` without
-    the snapshots that are to be taken."""
+    """The run as a list of what would happen. `replication` is judged from the site's cursors alone, `pruning` and
+    `staging` (None: nothing is staged) without the snapshots that are to be taken."""
 
     snapshots: tuple[TakeSnapshot, ...]
     receiver: tuple[ReceiverAction, ...]
@@ -27,6 +28,7 @@ class BackupPreview:
     volume_gib: Mapping[str, int]
     replication: ReplicationPlan
     pruning: PruningPlan
+    staging: StagingPlan | None = None
     ending: str = "lock the pool, stop the receiver, prune the site"
 
     @property
@@ -46,6 +48,7 @@ def preview_backup(parts: BackupParts, now: datetime, at_once: str | None = None
         parts.upkeep.receiver.starting(on_demand=replacement_under_way(volumes)),
         len(current(volumes)),
         sizes,
-        preview(parts.site.host, parts.site.sources, parts.upkeep.design.name, parts.site.sent(lambda: now)),
+        preview(parts.site.host, parts.site.sent_sources, parts.upkeep.design.name, parts.site.sent(lambda: now)),
         parts.site.plan_pruning(now),
+        parts.staging.plan(now) if parts.staging else None,
     )

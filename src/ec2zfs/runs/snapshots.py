@@ -27,10 +27,23 @@ from ec2zfs.plan.selection import Selection
 
 
 @dataclass(frozen=True)
+class StandIns:
+    """What is copied to the cloud instead of the sources themselves: staged datasets, all below `root`.
+
+    `sources` are those that leave in no other form. `names()` are the sources by the names of what stands in for them.
+    """
+
+    root: str
+    sources: tuple[Source, ...]
+    names: Callable[[], Mapping[str, str]]
+
+
+@dataclass(frozen=True)
 class Site:
     """The file server's side: its host, what is to be safe there, and by which policies.
 
-    `lock` is held while snapshots are taken or destroyed: two commands would take what is due twice.
+    `lock` is held while snapshots are taken or destroyed: two commands would take what is due twice. `stand_ins` are
+    copied for some of the sources; None: all are copied as they are.
     """
 
     host: Host
@@ -38,6 +51,7 @@ class Site:
     schedule: Schedule = field(default_factory=Schedule)
     hooks: Hooks = field(default_factory=Hooks)
     lock: Callable[[], AbstractContextManager[None]] = nullcontext
+    stand_ins: StandIns | None = None
 
     def datasets(self) -> tuple[Dataset, ...]:
         """All datasets of the sources that no policy excludes, with their histories."""
@@ -77,7 +91,7 @@ class Site:
 
         A copy's newest snapshot is the base of the next increment and always stays.
         """
-        keeps = keeps_of(self.schedule, Tier.CLOUD)
+        keeps = self.keeps_of_copies()
         rules = TierRules(
             lambda copy: keeps(whole[copy]) if copy in whole else None, SEND, lambda copy: _newest(copy.snapshots)
         )
@@ -105,9 +119,32 @@ class Site:
         in for it, and where there is none it is held."""
         return TierRules(keeps_of(self.schedule, Tier.SITE), PERIOD)
 
+    @property
+    def sent_sources(self) -> tuple[Source, ...]:
+        """What is copied to the cloud pool: the sources, or the staging dataset for those that are staged."""
+        if self.stand_ins is None:
+            return self.sources
+        plain = tuple(each for each in self.sources if each not in self.stand_ins.sources)
+        return (*plain, Source(self.stand_ins.root))
+
     def sent(self, now: Callable[[], datetime]) -> Selection:
-        """Which snapshots the cloud pool is to get."""
-        return Selection(keeps_of(self.schedule, Tier.CLOUD), now)
+        """Which snapshots the cloud pool is to get. It asks ZFS what stands in for the sources, if anything does."""
+        return Selection(self.keeps_of_copies(), now)
+
+    def keeps_of_copies(self) -> Callable[[str], Keeps | None]:
+        """What the cloud keeps of each dataset that is copied, by its name at the site; None where it must not leave:
+        a policy excludes it, it is to be staged, or it stands among what is staged and is not."""
+        keeps = keeps_of(self.schedule, Tier.CLOUD)
+        if self.stand_ins is None:
+            return keeps
+        root, staged, names = self.stand_ins.root, self.stand_ins.sources, self.stand_ins.names()
+
+        def keeps_of_copy(dataset: str) -> Keeps | None:
+            if dataset == root or dataset.startswith(f"{root}/"):
+                return keeps(names[dataset]) if dataset in names else None
+            return None if any(each.covers(dataset) for each in staged) else keeps(dataset)
+
+        return keeps_of_copy
 
 
 def keeps_of(schedule: Schedule, tier: Tier) -> Callable[[str], Keeps | None]:
