@@ -46,7 +46,7 @@ class SnapshotTree(Directories):
         if told is None:
             return None
         kind = _KINDS[stat.S_IFMT(told.st_mode)]
-        return Node(told.st_ino, kind, told.st_nlink, told.st_size, told.st_mtime_ns, told.st_ctime_ns)
+        return Node(_inode(path, told), kind, told.st_nlink, told.st_size, told.st_mtime_ns, told.st_ctime_ns)
 
     def meta(self, path: bytes) -> Meta:
         """All that the manifest says of an object. Raises `Unreadable` where there is none, too."""
@@ -56,7 +56,7 @@ class SnapshotTree(Directories):
         kind = _KINDS[stat.S_IFMT(told.st_mode)]
         device = (os.major(told.st_rdev), os.minor(told.st_rdev))
         return Meta(
-            told.st_ino,
+            _inode(path, told),
             kind,
             stat.S_IMODE(told.st_mode),
             told.st_uid,
@@ -113,6 +113,11 @@ class SnapshotTree(Directories):
             return os.readlink(name(path), dir_fd=self.descriptor(parent(path)))
         except OSError as error:
             raise Unreadable(f"{self.shown(path)} cannot be read: {error.strerror}.") from error
+
+
+def _inode(path: bytes, told: os.stat_result) -> int:
+    """The root's is 0 in every tree: ZFS gives that of each snapshot a number of its own (`zfs_getattr_fast`)."""
+    return told.st_ino if path else 0
 
 
 def _kind(entry: os.DirEntry[str]) -> FileKind:
