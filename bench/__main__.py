@@ -13,6 +13,7 @@ FIGURES = (
     "rounds",
     "pruning",
     "staging_plan",
+    "staging",
     "encryption",
     "growth",
 )
