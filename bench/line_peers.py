@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -149,6 +150,8 @@ def iperf3(here: tuple[str, ...], there: tuple[str, ...], address: str, flows: S
             for said in server.stdout:
                 if "listening" in said:
                     break
+            # What it says of 32 flows a second would fill the pipe.
+            threading.Thread(target=server.stdout.read, daemon=True).start()
             argv = [*here, "iperf3", "-c", address, "-J", *flows]
             done = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True)
             server.wait(5)
