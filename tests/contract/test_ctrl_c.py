@@ -30,8 +30,8 @@ from ec2zfs.hosts.ssh_options import SshTarget
 LONG = '''
 trap 'echo interrupted >>"$0"' INT
 trap 'echo ended >>"$0"; exit 0' TERM
-echo began >>"$0"
 sleep 67.25 &
+echo began >>"$0"
 wait
 '''
 CLEANUP = '''
