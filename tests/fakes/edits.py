@@ -167,7 +167,7 @@ _CHANGES: tuple[Callable[[Directory, bytes, bytes, bytes], None], ...] = (
     lambda it, path, place, second: it.again(path),
     lambda it, path, place, second: it.replace(path),
     lambda it, path, place, second: it.turn(path),
-    lambda it, path, place, second: it.chmod(path, 0o640 + len(second) % 8),
+    lambda it, path, place, second: it.chmod(path, 0o740 + len(second) % 8),
     lambda it, path, place, second: it.mark(path),
     lambda it, path, place, second: it.chown(path, len(second)) if os.geteuid() == 0 else None,
     lambda it, path, place, second: it.write(b"", b""),
