@@ -6,13 +6,13 @@ From a folder (`--folder`) it needs no configuration: a staged dataset anywhere,
 from __future__ import annotations
 
 import argparse
+from contextlib import contextmanager
 
 from ec2zfs.cli.verbs import add_group, add_verb
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from ec2zfs.cli.output import Output
@@ -57,13 +57,12 @@ def _files(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from ec2zfs.errors import ExitCode
+    from ec2zfs.execute.staging import Meter
     from ec2zfs.staging.restoring import Choice, restored
 
     with _place(arguments) as (output, staged, identity):
         choice = Choice(tuple(arguments.pattern), staged.number)
         with output.bar(f"restore {staged}", None, "B") as bar:
-            from ec2zfs.execute.staging import Meter
-
             found = restored(staged.folder, identity, choice, Path(arguments.to), Meter(bar).told)
         _show(output, found, arguments.to)
         _require_whole(found)
@@ -93,8 +92,8 @@ def _list(arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _place(arguments: argparse.Namespace) -> AbstractContextManager[tuple[Output, StagedFiles, Identity]]:
-    from contextlib import contextmanager
+@contextmanager
+def _place(arguments: argparse.Namespace) -> Iterator[tuple[Output, StagedFiles, Identity]]:
     from pathlib import Path
 
     from ec2zfs.cli.identity import given_identity
@@ -105,17 +104,13 @@ def _place(arguments: argparse.Namespace) -> AbstractContextManager[tuple[Output
 
     at: datetime | str | None = time_or_name(arguments.at) if arguments.at else None
 
-    @contextmanager
-    def found() -> Iterator[tuple[Output, StagedFiles, Identity]]:
-        if arguments.folder:
-            identity = _required(given_identity(arguments))
-            yield chosen_output(arguments), in_folder(Path(arguments.folder), identity, at), identity
-            return
-        with session(arguments) as parts:
-            files = required_staging(parts).files(arguments.dataset, at)
-            yield parts.output, files, _required(given_identity(arguments))
-
-    return found()
+    if arguments.folder:
+        identity = _required(given_identity(arguments))
+        yield chosen_output(arguments), in_folder(Path(arguments.folder), identity, at), identity
+        return
+    with session(arguments) as parts:
+        files = required_staging(parts).files(arguments.dataset, at)
+        yield parts.output, files, _required(given_identity(arguments))
 
 
 def _required(identity: Identity | None) -> Identity:

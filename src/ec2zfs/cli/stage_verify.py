@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import contextmanager
 
 from ec2zfs.cli.verbs import add_verb
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
 
     from ec2zfs.cli.output import Output
     from ec2zfs.cli.verbs import Verbs
@@ -73,8 +73,8 @@ def _verified(output: Output, staged: StagedFiles, identity: Identity | None) ->
         return verified(staged.folder, identity, Meter(bar).told)
 
 
-def _places(arguments: argparse.Namespace) -> AbstractContextManager[tuple[Output, list[StagedFiles]]]:
-    from contextlib import contextmanager
+@contextmanager
+def _places(arguments: argparse.Namespace) -> Iterator[tuple[Output, list[StagedFiles]]]:
     from pathlib import Path
 
     from ec2zfs.cli.output import chosen_output
@@ -82,14 +82,10 @@ def _places(arguments: argparse.Namespace) -> AbstractContextManager[tuple[Outpu
     from ec2zfs.cli.stage import required_staging
     from ec2zfs.runs.staged_files import StagedFiles
 
-    @contextmanager
-    def found() -> Iterator[tuple[Output, list[StagedFiles]]]:
-        if arguments.folder:
-            yield chosen_output(arguments), [StagedFiles(Path(arguments.folder))]
-            return
-        with session(arguments) as parts:
-            staging = required_staging(parts)
-            chosen = [staging.files(each) for each in arguments.dataset]
-            yield parts.output, chosen or list(staging.all_files())
-
-    return found()
+    if arguments.folder:
+        yield chosen_output(arguments), [StagedFiles(Path(arguments.folder))]
+        return
+    with session(arguments) as parts:
+        staging = required_staging(parts)
+        chosen = [staging.files(each) for each in arguments.dataset]
+        yield parts.output, chosen or list(staging.all_files())

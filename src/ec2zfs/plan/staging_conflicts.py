@@ -100,8 +100,8 @@ class StagedModified:
 
 @dataclass(frozen=True)
 class BaseGone:
-    """The snapshot as of which the source is staged does not exist any more at the source, so nothing tells what has
-    changed since: what is staged cannot be read here."""
+    """The snapshot as of which the source is staged does not exist any more at the source, so `zfs diff` cannot tell
+    what has changed since."""
 
     source: str
     place: str

@@ -136,7 +136,7 @@ def read_header(place: Folder) -> Header:
     except FileNotFoundError as error:
         raise Refused(
             f"{shown(str(place.path))} is no staged folder: it has no {place.header.name}.",
-            hint="Staging writes only into what is empty, or its own.",
+            hint="One has staging.json, objects and manifest in it; staging begins one only in an empty directory.",
         ) from error
     except OSError as error:
         raise Unreadable(f"{shown(str(place.header))} cannot be read: {error.strerror}.") from error
