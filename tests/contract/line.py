@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 from ec2zfs.hosts.host import Host
@@ -12,10 +14,15 @@ from ec2zfs.transport.direct import address_of
 
 
 class Line:
-    """Passes on what goes to a receiver; after so many bytes all connections are cut, so many times."""
+    """Passes on what goes to a receiver; after so many bytes all connections are cut, so many times.
 
-    def __init__(self, cuts: int, after: int, tell: Callable[[str], None]) -> None:
-        self._cuts, self._after, self._tell = cuts, after, tell
+    After the last cut it passes on `pace` bytes a second.
+    """
+
+    def __init__(self, cuts: int, after: int, tell: Callable[[str], None], pace: float = math.inf) -> None:
+        self._cuts, self._after, self._tell, self._pace = cuts, after, tell, pace
+        self._slow = threading.Event()
+        self._busy = threading.Lock()
         self._passed = 0
         self._all: list[socket.socket] = []
         self._up: list[socket.socket] = []
@@ -48,6 +55,9 @@ class Line:
             while data := one.recv(65536):
                 other.sendall(data)
                 self._count(len(data))
+                if self._slow.is_set():
+                    with self._busy:
+                        time.sleep(len(data) / self._pace)
         _cut(one)
         _cut(other)
 
@@ -59,6 +69,8 @@ class Line:
                 while self._up:
                     _cut(self._up.pop())
                 self._tell("cut")
+                if not self._cuts:
+                    self._slow.set()
 
 
 def _pair(near: socket.socket, far: tuple[str, int]) -> tuple[socket.socket, socket.socket] | None:

@@ -1,6 +1,6 @@
-"""`ec2zfs` whose streams go through a line that is cut: `python -m tests.lab.line FD CUTS BYTES WORDS…`.
+"""`ec2zfs` whose streams go through a line that is cut: `python -m tests.lab.line FD CUTS BYTES PACE WORDS…`.
 
-What happens is told on the descriptor FD: `secret` with each transfer's own, and `cut`.
+What happens is told on the descriptor FD: `secret` with each transfer's own, and `cut`. See tests/contract/line.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ec2zfs.transport import direct
 from ec2zfs.transport.direct import DirectTransport
 
 
-def main(descriptor: int, cuts: int, after: int, words: list[str]) -> int:
+def main(descriptor: int, cuts: int, after: int, pace: int, words: list[str]) -> int:
     """Be `ec2zfs` behind a line."""
     from ec2zfs.cli import connections
     from ec2zfs.cli import main as ec2zfs
@@ -31,7 +31,7 @@ def main(descriptor: int, cuts: int, after: int, words: list[str]) -> int:
         tell(f"secret {made.hex()}")
         return made
 
-    line = Line(cuts, after, tell)
+    line = Line(cuts, after, tell, pace)
     with (
         patch.object(direct, "secrets", SimpleNamespace(token_bytes=told_secret)),
         patch.object(connections, "DirectTransport", partial(DirectTransport, reached=line.reached)),
@@ -40,4 +40,5 @@ def main(descriptor: int, cuts: int, after: int, words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]))
+    told, cuts, after, pace = map(int, sys.argv[1:5])
+    sys.exit(main(told, cuts, after, pace, sys.argv[5:]))

@@ -34,7 +34,7 @@ POOL = "nightly"
 SOURCE = "tank/nightly"
 MISTYPED = "tank/nigthly"
 VOLUMES = 2
-FIRST_MIB = 160
+FIRST_MIB = 120
 POLICY = Path(__file__).parents[2] / "docs" / "iam-policy.json"
 FOR_THE_POOL = {"ec2:CreateSecurityGroup", "ec2:CreateVolume", "ec2:ImportKeyPair", "ec2:RunInstances"}
 
@@ -146,8 +146,8 @@ def allowed() -> list[set[str]]:
 
 @contextmanager
 def slow_line(lab: LabDescription) -> Iterator[None]:
-    """On however fast a machine, the stream of FIRST_MIB flows for a minute."""
-    printed(lab, SITE, "tc", "qdisc", "add", "dev", "eth0", "root", "netem", "rate", "20mbit")
+    """On however fast a machine, the stream of FIRST_MIB flows for minutes."""
+    printed(lab, SITE, "tc", "qdisc", "add", "dev", "eth0", "root", "netem", "rate", "8mbit")
     try:
         yield
     finally:

@@ -18,7 +18,7 @@ from unittest.mock import patch
 import pytest
 from tests.contract.processes import argv, mentioning
 from tests.lab.machines import printed, until
-from tests.lab.test_backup import Operator, slow_line
+from tests.lab.test_backup import Operator
 
 from ec2zfs.lab.configuration import configuration
 from ec2zfs.lab.demo.machines import SITE, Machines
@@ -35,7 +35,8 @@ POOL = "streams"
 SOURCE = "tank/streams"
 MIB = 1 << 20
 FIRST_MIB = 40
-CUTS, CUT_AFTER = 2, 6 * MIB
+CUTS, CUT_AFTER, PACE = 2, 6 * MIB, MIB // 8
+"""After the last cut the rest of FIRST_MIB would take minutes: so there is time to look, on however slow a machine."""
 PROGRAM = BOOTSTRAP.partition(";")[0]
 """In the words of every end of a stream."""
 RECEIVE = b"zfs\0receive\0"
@@ -68,7 +69,7 @@ class BehindALine(Operator):
     def starts(self, *words: str) -> subprocess.Popen[str]:
         reading, writing = os.pipe()
         threading.Thread(target=self.told.hear, args=(os.fdopen(reading, "rb"),), daemon=True).start()
-        line = [str(writing), str(self.cuts), str(CUT_AFTER), "--config", str(self.settings), *words]
+        line = [str(writing), str(self.cuts), str(CUT_AFTER), str(PACE), "--config", str(self.settings), *words]
         command = [sys.executable, "-m", "tests.lab.line", *line]
         with self.log.open("w") as log:
             run = subprocess.Popen(
@@ -120,8 +121,7 @@ def test_a_stream_that_goes_directly_is_cut_and_killed_and_carried_on(
     watches = Watches(tmp_path, partial(watcher_argv, lab), machines.running)
     watches.begin()
     try:
-        with slow_line(lab):
-            the_line_is_cut_and_the_controller_killed(operator, instance, machines)
+        the_line_is_cut_and_the_controller_killed(operator, instance, machines)
         operator.cuts = 0
         said = operator.types("backup")
     finally:
