@@ -9,16 +9,17 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 
 from ec2zfs.errors import CommandFailed
 from ec2zfs.hosts.host import Command, Host, Result
 
 PLACE = "/opt/ec2zfs"
-PACKAGES = (
+STAGING = (
     "ec2zfs",
     "annotated_types",
     "pydantic",
@@ -30,6 +31,10 @@ PACKAGES = (
     "tzdata",
 )
 """What staging and restoring import, here and there."""
+CLOUD = (*STAGING, "boto3", "botocore", "certifi", "dateutil", "jmespath", "s3transfer", "six", "urllib3")
+"""What whoever speaks to EC2 imports too."""
+SERVICES = ("ec2", "sts")
+"""What of the hundreds that botocore knows."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class Installed:
     """The program on a host, with its configuration there."""
 
     host: Host
+    environment: Mapping[str, str] = MappingProxyType({})
     configuration: str = "/root/staging.toml"
 
     def configure(self, text: str) -> None:
@@ -55,7 +61,9 @@ class Installed:
         raise AssertionError(f"{words} was not refused")
 
     def command(self, *words: str) -> Command:
-        argv = ("env", f"PYTHONPATH={PLACE}", "python3", "-m", "ec2zfs", "--config", self.configuration, "--json")
+        settings = [f"{name}={value}" for name, value in self.environment.items()]
+        program = ("python3", "-m", "ec2zfs", "--config", self.configuration, "--json")
+        argv = ("env", f"PYTHONPATH={PLACE}", *settings, *program)
         return Command.of(*argv, *words, timeout=900.0)
 
 
@@ -63,18 +71,20 @@ def events(result: Result) -> list[Mapping[str, object]]:
     return [json.loads(line) for line in result.lines()]
 
 
-def install(host: Host) -> Installed:
-    """Copy it there."""
+def install(
+    host: Host, packages: Sequence[str] = STAGING, environment: Mapping[str, str] = MappingProxyType({})
+) -> Installed:
+    """Copy it there; it runs with `environment`."""
     host.run(Command.of("mkdir", "-p", PLACE))
-    host.run(Command.of("tar", "xz", "-C", PLACE, stdin=_archive(), timeout=900.0))
-    return Installed(host)
+    host.run(Command.of("tar", "xz", "-C", PLACE, stdin=_archive(packages), timeout=900.0))
+    return Installed(host, environment)
 
 
-def _archive() -> bytes:
+def _archive(packages: Sequence[str]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as archive:
-        for package in PACKAGES:
-            archive.add(_path(package), _path(package).name, filter=_without_caches)
+        for package in packages:
+            archive.add(_path(package), _path(package).name, filter=_needed)
     return buffer.getvalue()
 
 
@@ -86,6 +96,11 @@ def _path(package: str) -> Path:
     return found.parent if found.name == "__init__.py" else found
 
 
-def _without_caches(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+def _needed(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
     entry.uid = entry.gid = 0
-    return None if entry.name.endswith("__pycache__") else entry
+    match Path(entry.name).parts:
+        case (*_, "__pycache__"):
+            return None
+        case ("botocore", "data", service) if entry.isdir() and service not in SERVICES:
+            return None
+    return entry

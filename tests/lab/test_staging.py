@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 from tests.lab.installed import Installed, install
-from tests.lab.zfs_ends import ATTRIBUTES, AWKWARD, KEY, Ends
+from tests.lab.zfs_ends import ATTRIBUTES, AWKWARD, KEY, TREE_DIGEST, Ends
 
 from ec2zfs.errors import CommandFailed
 from ec2zfs.hosts.host import Command
@@ -71,14 +71,6 @@ chmod 600 hole
 ln -sfn elsewhere dangling
 touch -d '2001-02-03 04:05:06.123456789' .
 """
-
-TREE_DIGEST = """\
-set -eu
-zpool sync rsite
-cd "$1"
-{ tar --sort=name --format=gnu --numeric-owner -S -cf - .; python3 -c "$2"; } | sha256sum
-"""
-"""Only what has reached the disk tells how many blocks it has, by which tar knows a file with holes."""
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,13 @@ for folder, _, names in sorted(os.walk(b".")):
         for key in sorted(os.listxattr(path, follow_symlinks=False)):
             print(path, key, os.getxattr(path, key, follow_symlinks=False))
 """
+TREE_DIGEST = """\
+set -eu
+zpool sync
+cd "$1"
+{ tar --sort=name --format=gnu --numeric-owner -S -cf - .; python3 -c "$2"; } | sha256sum
+"""
+"""Only what has reached the disk tells how many blocks it has, by which tar knows a file with holes."""
 DIGEST = """\
 set -eu
 mount -t zfs -o ro "$1" /mnt/copy

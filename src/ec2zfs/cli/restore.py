@@ -1,25 +1,40 @@
 """`ec2zfs restore`: files out of what is staged, decrypted, with all their metadata; and the list of what there is.
 
 From a folder (`--folder`) it needs no configuration: a staged dataset anywhere, or a copy of one, and the identity.
+With `--from cloud` the receiver is started on demand, and what is wanted is fetched as it stands there, encrypted.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from ec2zfs.cli.verbs import add_group, add_verb
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
+    from pathlib import Path
 
     from ec2zfs.cli.output import Output
+    from ec2zfs.cli.session import Session
     from ec2zfs.cli.verbs import Verbs
     from ec2zfs.encryption.identities import Identity
+    from ec2zfs.runs.cloud_files import Wish
     from ec2zfs.runs.staged_files import StagedFiles
+    from ec2zfs.staging.objects import Objects
     from ec2zfs.staging.restoring import Problem, Restored
+
+
+class Place(NamedTuple):
+    """Where the files are, and what they are read with."""
+
+    output: Output
+    staged: StagedFiles
+    identity: Identity
+    objects: Objects
 
 
 def register(verbs: Verbs) -> None:
@@ -45,6 +60,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     place.add_argument("--dataset", metavar="DATASET", help="the source, as it was called when it was staged")
     place.add_argument("--folder", metavar="DIR", help="a folder of staged files, wherever it stands")
     parser.add_argument(
+        "--from",
+        dest="tier",
+        choices=("staging", "cloud"),
+        default="staging",
+        help="with --dataset: from the staging pool, or from its copy in the cloud pool",
+    )
+    parser.add_argument(
         "--at",
         metavar="TIME",
         help="as of the newest snapshot that is not younger: ISO 8601, in UTC unless it says otherwise; or the"
@@ -58,14 +80,17 @@ def _files(arguments: argparse.Namespace) -> int:
 
     from ec2zfs.errors import ExitCode
     from ec2zfs.execute.staging import Meter
-    from ec2zfs.staging.restoring import Choice, restored
+    from ec2zfs.staging.restoring import Choice, require_vacant, restored
 
-    with _place(arguments) as (output, staged, identity):
-        choice = Choice(tuple(arguments.pattern), staged.number)
-        with output.bar(f"restore {staged}", None, "B") as bar:
-            found = restored(staged.folder, identity, choice, Path(arguments.to), Meter(bar).told)
-        _show(output, found, arguments.to)
-        _require_whole(found)
+    target = Path(arguments.to)
+    require_vacant(target)
+    with _place(arguments, next(each for each in target.absolute().parents if each.is_dir())) as place:
+        choice = Choice(tuple(arguments.pattern), place.staged.number)
+        with place.output.bar(f"restore {place.staged}", None, "B") as bar:
+            told = Meter(bar).told
+            found = restored(place.staged.folder, place.identity, choice, target, told, place.objects)
+    _show(place.output, found, arguments.to)
+    _require_whole(found)
     return ExitCode.OK
 
 
@@ -73,44 +98,74 @@ def _list(arguments: argparse.Namespace) -> int:
     from ec2zfs.errors import ExitCode
     from ec2zfs.staging.listing import versions
 
-    with _place(arguments) as (output, staged, identity):
-        found = versions(staged.folder, identity, arguments.pattern)
-        rows = [
-            {
-                "path": _shown(path),
-                "from snapshot": each.label.snapshot,
-                "taken": _time(each.label.created),
-                "kind": each.kind.name.lower() if each.kind else "gone",
-                "bytes": each.size,
-                "modified": _time(each.modified // 1_000_000_000) if each.kind else None,
-            }
-            for path, history in found.items()
-            for each in history
-            if staged.number is None or each.number <= staged.number
-        ]
-        output.table("versions", rows)
+    with _place(arguments) as place:
+        found = versions(place.staged.folder, place.identity, arguments.pattern)
+    rows = [
+        {
+            "path": _shown(path),
+            "from snapshot": each.label.snapshot,
+            "taken": _time(each.label.created),
+            "kind": each.kind.name.lower() if each.kind else "gone",
+            "bytes": each.size,
+            "modified": _time(each.modified // 1_000_000_000) if each.kind else None,
+        }
+        for path, history in found.items()
+        for each in history
+        if place.staged.number is None or each.number <= place.staged.number
+    ]
+    place.output.table("versions", rows)
     return ExitCode.OK
 
 
 @contextmanager
-def _place(arguments: argparse.Namespace) -> Iterator[tuple[Output, StagedFiles, Identity]]:
+def _place(arguments: argparse.Namespace, room: Path | None = None) -> Iterator[Place]:
+    """Where the files are; what is fetched for it lies in `room` (else where temporary files do) as long as needed."""
     from pathlib import Path
 
     from ec2zfs.cli.identity import given_identity
     from ec2zfs.cli.output import chosen_output
     from ec2zfs.cli.session import session
     from ec2zfs.cli.stage import required_staging
+    from ec2zfs.errors import ConfigurationError
+    from ec2zfs.runs.cloud_files import Wish
     from ec2zfs.runs.staged_files import in_folder, time_or_name
+    from ec2zfs.staging.objects import PRESENT
 
-    at: datetime | str | None = time_or_name(arguments.at) if arguments.at else None
-
+    at = time_or_name(arguments.at) if arguments.at else None
     if arguments.folder:
+        if arguments.tier == "cloud":
+            raise ConfigurationError("--from cloud belongs to a --dataset, and not to a --folder.")
         identity = _required(given_identity(arguments))
-        yield chosen_output(arguments), in_folder(Path(arguments.folder), identity, at), identity
+        yield Place(chosen_output(arguments), in_folder(Path(arguments.folder), identity, at), identity, PRESENT)
         return
     with session(arguments) as parts:
-        files = required_staging(parts).files(arguments.dataset, at)
-        yield parts.output, files, _required(given_identity(arguments))
+        if arguments.tier == "cloud":
+            identity = _required(given_identity(arguments))
+            with _from_cloud(parts, identity, Wish(arguments.dataset, at), room) as place:
+                yield place
+        else:
+            files = required_staging(parts).files(arguments.dataset, at)
+            yield Place(parts.output, files, _required(given_identity(arguments)), PRESENT)
+
+
+@contextmanager
+def _from_cloud(session: Session, identity: Identity, wish: Wish, room: Path | None) -> Iterator[Place]:
+    import tempfile
+    from datetime import UTC, datetime
+    from pathlib import Path
+
+    from ec2zfs.cli.run_report import reported
+    from ec2zfs.cli.stage import required_staging
+    from ec2zfs.runs.cloud_files import CloudFilesParts, cloud_files
+
+    parts = CloudFilesParts(session.upkeep, session.carrier, required_staging(session).root)
+    with (
+        session.lock(),
+        tempfile.TemporaryDirectory(prefix=".ec2zfs-fetched-", dir=room) as folder,
+        reported(session, "restore", datetime.now(UTC)) as run,
+        cloud_files(parts, session.pool_key(), identity, wish, Path(folder), run.journal) as (files, objects),
+    ):
+        yield Place(session.output, files, identity, objects)
 
 
 def _required(identity: Identity | None) -> Identity:
@@ -161,8 +216,6 @@ def _require_whole(found: Restored) -> None:
 
 
 def _shown(path: bytes) -> str:
-    import os
-
     from ec2zfs.encryption.files import shown
 
     return shown(os.fsdecode(path) or ".")

@@ -40,7 +40,7 @@ def at_time(site: Host, staged: StagedDataset, source: str, at: datetime | str |
     Raises `Refused` when there is none, or the staged dataset is not mounted.
     """
     ours = [each for each in staged.snapshots if each.source_guid]
-    fitting = [each for each in ours if _fits(each.name, each.taken, at)]
+    fitting = [each for each in ours if fits(each.name, each.taken, at)]
     if not fitting:
         words = ", ".join(f"@{each.name}" for each in ours[-3:]) or "none"
         raise Refused(
@@ -50,7 +50,8 @@ def at_time(site: Host, staged: StagedDataset, source: str, at: datetime | str |
     return StagedFiles(_shown_folder(site, staged.name) / fitting[-1].name, source, fitting[-1].name)
 
 
-def _fits(name: str, taken: datetime | None, at: datetime | str | None) -> bool:
+def fits(name: str, taken: datetime | None, at: datetime | str | None) -> bool:
+    """Whether a snapshot is not younger than `at`, or of that name; None: any is."""
     return at is None or name == at or (isinstance(at, datetime) and taken is not None and taken <= at)
 
 
@@ -71,7 +72,7 @@ def in_folder(folder: Path, identity: Identity, at: datetime | str | None) -> St
     fitting = [
         (number, label)
         for number, label in labels(folder, identity)
-        if _fits(label.snapshot, datetime.fromtimestamp(label.created, UTC), at)
+        if fits(label.snapshot, datetime.fromtimestamp(label.created, UTC), at)
     ]
     if not fitting:
         raise Refused(

@@ -1,7 +1,8 @@
 """Restores files from a staged folder, wherever it stands: with all their metadata, and to a new place.
 
-Contents come from `objects/` alone, by the manifest, so a copy in which links were lost will do. A file is decrypted
-under a number and gets its names when its digests are right and its metadata is set; until then nothing has its name.
+Contents come from `objects/` alone, by the manifest, so a copy in which links were lost will do, and one to which they
+are brought. A file is decrypted under a number and gets its names when its digests are right and its metadata is set;
+until then nothing has its name.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from ec2zfs.staging.directories import Directories
 from ec2zfs.staging.folder import Folder
 from ec2zfs.staging.manifest import Entry, Manifest, manifest_at
 from ec2zfs.staging.metadata import described, made
+from ec2zfs.staging.objects import PRESENT, Objects
 from ec2zfs.staging.patterns import Patterns
 from ec2zfs.staging.records import Meta
 from ec2zfs.staging.report import Advance
@@ -72,35 +74,49 @@ class Restored:
 
 
 def restored(
-    folder: Path, identity: Identity, choice: Choice, target: Path, told: Callable[[Advance], None]
+    folder: Path,
+    identity: Identity,
+    choice: Choice,
+    target: Path,
+    told: Callable[[Advance], None],
+    objects: Objects = PRESENT,
 ) -> Restored:
-    """Restore what is chosen into a directory, which is made, or is empty.
+    """Restore what is chosen into a directory, which is made, or is empty. `objects` has them stand in the folder.
 
-    Raises `AlreadyThere` for one that is not, `WrongIdentity` and `Damaged` when the manifest cannot be read, and
-    `NoSpace`. A file that cannot be restored is named; the others are.
+    Raises `AlreadyThere` for one that is not, `WrongIdentity` and `Damaged` when the manifest cannot be read,
+    `NoSpace`, and what `objects` raises. A file that cannot be restored is named; the others are.
     """
     place = Folder(folder)
     manifest = manifest_at(place, identity, choice.number)
     _claim(target)
     with Directories(target) as directories:
-        return _Restoring(place, manifest, directories).restored(identity, Patterns(choice.patterns), told)
+        return _Restoring(place, manifest, directories, objects).restored(identity, Patterns(choice.patterns), told)
 
 
-def _claim(target: Path) -> None:
+def require_vacant(target: Path) -> None:
+    """Raise `AlreadyThere` when there is something in the directory that is to be restored into."""
     try:
-        target.mkdir(mode=0o700, parents=True, exist_ok=True)
-        is_empty = not any(target.iterdir())
+        is_empty = not os.path.lexists(target) or not any(target.iterdir())
     except OSError as error:
         raise unwritable(shown(str(target)), error) from error
     if not is_empty:
         raise AlreadyThere(f"{shown(str(target))} is not empty; nothing was restored, so as to overwrite nothing.")
 
 
+def _claim(target: Path) -> None:
+    try:
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(shown(str(target)), error) from error
+    require_vacant(target)
+
+
 class _Restoring:
-    def __init__(self, place: Folder, manifest: Manifest, target: Directories) -> None:
+    def __init__(self, place: Folder, manifest: Manifest, target: Directories, objects: Objects) -> None:
         self._place = place
         self._manifest = manifest
         self._target = target
+        self._objects = objects
         self._work = target.root / (_WORK + secrets.token_hex(8))
         self._changed_since = _changed_since(place, manifest.number)
         self._files: dict[int, list[bytes]] = {}
@@ -172,12 +188,13 @@ class _Restoring:
         self._names += 1
 
     def _tasks(self) -> Iterator[Task]:
-        for inode in self._files:
+        for inode in self._objects.brought({each: self._manifest.objects[each].size for each in self._files}):
             yield Task(self._place.object(inode), str(self._work / f"{inode:x}"))
 
     def _took(self, outcome: Done | Failed) -> None:
         made_ = Path(outcome.task.target)
         inode = int(made_.name, 16)
+        self._objects.used(inode)
         names = self._files[inode]
         why = outcome.error.message if isinstance(outcome, Failed) else self._mistaken(inode, outcome)
         if isinstance(outcome, Failed) and isinstance(outcome.error, NoSpace):
