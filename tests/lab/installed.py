@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from types import MappingProxyType
 
 from ec2zfs.errors import CommandFailed
 from ec2zfs.hosts.host import Command, Host, Result
@@ -42,7 +41,7 @@ class Installed:
     """The program on a host, with its configuration there."""
 
     host: Host
-    environment: Mapping[str, str] = MappingProxyType({})
+    environment: tuple[str, ...] = ()
     configuration: str = "/root/staging.toml"
 
     def configure(self, text: str) -> None:
@@ -61,9 +60,8 @@ class Installed:
         raise AssertionError(f"{words} was not refused")
 
     def command(self, *words: str) -> Command:
-        settings = [f"{name}={value}" for name, value in self.environment.items()]
         program = ("python3", "-m", "ec2zfs", "--config", self.configuration, "--json")
-        argv = ("env", f"PYTHONPATH={PLACE}", *settings, *program)
+        argv = ("env", f"PYTHONPATH={PLACE}", *self.environment, *program)
         return Command.of(*argv, *words, timeout=900.0)
 
 
@@ -71,13 +69,11 @@ def events(result: Result) -> list[Mapping[str, object]]:
     return [json.loads(line) for line in result.lines()]
 
 
-def install(
-    host: Host, packages: Sequence[str] = STAGING, environment: Mapping[str, str] = MappingProxyType({})
-) -> Installed:
-    """Copy it there; it runs with `environment`."""
+def install(host: Host, packages: Sequence[str] = STAGING, environment: Sequence[str] = ()) -> Installed:
+    """Copy it there; `environment`: settings such as `NAME=value`, with which it runs."""
     host.run(Command.of("mkdir", "-p", PLACE))
     host.run(Command.of("tar", "xz", "-C", PLACE, stdin=_archive(packages), timeout=900.0))
-    return Installed(host, environment)
+    return Installed(host, tuple(environment))
 
 
 def _archive(packages: Sequence[str]) -> bytes:

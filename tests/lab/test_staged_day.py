@@ -122,7 +122,9 @@ class FileServer:
 @pytest.fixture
 def server(lab: LabDescription, tmp_path: Path) -> Iterator[FileServer]:
     with reached("site", lab, tmp_path) as host:
-        server = FileServer(lab, host, install(host, CLOUD, lab.environment()))
+        server = FileServer(
+            lab, host, install(host, CLOUD, [f"{name}={value}" for name, value in lab.environment().items()])
+        )
         server.sh(ADMIT)
         server.sh(MAKE, STATE, SOURCE, VAULT)
         for name, text in (
