@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.contract.encryption_keys import Gnupg, age_identity, age_recipient
 from tests.contract.staged import Site, copied, site
-from tests.fakes.edits import EDITS, Edit
+from tests.fakes.edits import KINDS, Edit
 from tests.sweep import examples
 
 from ec2zfs.encryption.identities import Identity, recognised
@@ -25,6 +25,7 @@ from ec2zfs.staging.terms import NameMode
 
 Key = tuple[Recipients, Identity]
 MODES = st.sampled_from(NameMode)
+EDITS = st.lists(st.tuples(st.integers(0, KINDS - 1), st.integers(0, 60), st.integers(0, 60)), min_size=4, max_size=24)
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypothesis import strategies as st
-
 from ec2zfs.model.tree import FileKind, below
 from ec2zfs.plan.tree_changes import walked
 from ec2zfs.staging.records import Meta
@@ -89,7 +87,7 @@ class Directory:
             and not (path + b"/").startswith(second + b"/")
             and not (second + b"/").startswith(path + b"/")
         ):
-            aside = self.root + b".exchanged"
+            aside = below(self.root, b".exchanged")
             os.rename(self._at(path), aside)
             os.rename(self._at(second), self._at(path))
             os.rename(aside, self._at(second))
@@ -173,11 +171,8 @@ _CHANGES: tuple[Callable[[Directory, bytes, bytes, bytes], None], ...] = (
     lambda it, path, place, second: it.write(b"", b""),
 )
 
-EDITS = st.lists(
-    st.tuples(st.integers(0, len(_MAKERS) + 3 * len(_CHANGES)), st.integers(0, 60), st.integers(0, 60)),
-    min_size=4,
-    max_size=24,
-)
+KINDS = len(_MAKERS) + 3 * len(_CHANGES) + 1
+"""The first numbers of edits are below that."""
 
 
 @dataclass(frozen=True)

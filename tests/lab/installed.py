@@ -34,6 +34,7 @@ CLOUD = (*STAGING, "boto3", "botocore", "certifi", "dateutil", "jmespath", "s3tr
 """What whoever speaks to EC2 imports too."""
 SERVICES = ("ec2", "sts")
 """What of the hundreds that botocore knows."""
+EDITING = ("tests.fakes.edits", "tests.lab.random_edits")
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,10 @@ class Installed:
         raise AssertionError(f"{words} was not refused")
 
     def command(self, *words: str) -> Command:
-        program = ("python3", "-m", "ec2zfs", "--config", self.configuration, "--json")
-        argv = ("env", f"PYTHONPATH={PLACE}", *self.environment, *program)
-        return Command.of(*argv, *words, timeout=900.0)
+        return self.python("-m", "ec2zfs", "--config", self.configuration, "--json", *words)
+
+    def python(self, *words: str) -> Command:
+        return Command.of("env", f"PYTHONPATH={PLACE}", *self.environment, "python3", *words, timeout=900.0)
 
 
 def events(result: Result) -> list[Mapping[str, object]]:
@@ -81,6 +83,8 @@ def _archive(packages: Sequence[str]) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as archive:
         for package in packages:
             archive.add(_path(package), _path(package).name, filter=_needed)
+        for module in EDITING:
+            archive.add(_path(module), f"{module.replace('.', '/')}.py")
     return buffer.getvalue()
 
 

@@ -79,7 +79,8 @@ def within_reach(lab: LabDescription) -> Iterator[None]:
 
     def lay(place: str) -> None:
         ssh, _, *rest = login_argv(lab, SITE, ())
-        words = [ssh, "-N", "-o", "ExitOnForwardFailure=yes", "-R", f"{place}:{place}", *rest]
+        options = ("-o", "ClearAllForwardings=no", "-o", "ExitOnForwardFailure=yes")
+        words = [ssh, "-N", *options, "-R", f"{place}:{place}", *rest]
         ways[place] = subprocess.Popen(words, stdin=subprocess.DEVNULL)
 
     def watch() -> None:
@@ -122,9 +123,8 @@ class FileServer:
 @pytest.fixture
 def server(lab: LabDescription, tmp_path: Path) -> Iterator[FileServer]:
     with reached("site", lab, tmp_path) as host:
-        server = FileServer(
-            lab, host, install(host, CLOUD, [f"{name}={value}" for name, value in lab.environment().items()])
-        )
+        environment = [f"{name}={value}" for name, value in lab.environment().items()]
+        server = FileServer(lab, host, install(host, CLOUD, environment))
         server.sh(ADMIT)
         server.sh(MAKE, STATE, SOURCE, VAULT)
         for name, text in (

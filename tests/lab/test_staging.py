@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +16,7 @@ from ec2zfs.hosts.host import Command
 
 MARKER = "a sentence that must stand nowhere in the staging pool"
 VAULT = "rcloud/vault"
+EDITED, EDITIONS = 20, 10
 
 CONFIGURATION = """\
 [aws]
@@ -150,6 +153,20 @@ def test_whatever_a_file_server_holds(site: Site) -> None:
     site.ends.sh('zpool sync rcloud; ! grep -qaF "$1" /var/tmp/replication/rcloud', MARKER)
     mode, owner = site.ends.sh('stat -c "%a %u" "$1"', site.folder).split()
     assert (mode, owner) == ("700", "0")
+
+
+def test_hundreds_of_random_edits(ends: Ends, ec2zfs: Installed) -> None:
+    """See random_edits.py."""
+    source = "rsite/edits"
+    ends.zfs("create", source)
+    ec2zfs.configure(CONFIGURATION.format(source=source, vault=VAULT))
+    numbers = (str(number) for number in (EDITED, EDITIONS, random.SystemRandom().randrange(1 << 32)))
+    command = ec2zfs.python("-m", "tests.lab.random_edits", ec2zfs.configuration, source, *numbers)
+    told = json.loads(ends.site.run(command).lines()[-1])
+    print(command.argv, told)
+    assert told["wrong"] == []
+    assert told["compared"] == EDITED * EDITIONS
+    assert min(told["entries"], told["moved"], told["removed"]) > told["compared"], "much was edited"
 
 
 def test_killed_at_any_moment(site: Site) -> None:
