@@ -62,9 +62,9 @@ class Site:
         """The whole diff of the last two snapshots."""
         return Hints.of(self.album.diff(self.shots[-2], self.shots[-1]))
 
-    def bring(self, hints: Hints | None = None, *, anew: bool = False) -> Report:
-        """Bring the folder to the last snapshot, by the whole diff unless hints are given."""
-        before = self.shots[-2] if len(self.shots) > 1 else None
+    def bring(self, hints: Hints | None = None, *, anew: bool = False, lost: bool = False) -> Report:
+        """Bring the folder to the last snapshot, by the whole diff unless hints are given. `lost`: that before is."""
+        before = self.shots[-2] if len(self.shots) > 1 and not lost else None
         if hints is None:
             hints = Hints() if before is None else self.hints()
         label = Label("tank/home", f"s{len(self.shots)}", len(self.shots), 1000 * len(self.shots))

@@ -65,6 +65,17 @@ def test_without_any_diff(key: Key, before: list[Edit], after: list[Edit], names
         it.assert_same()
 
 
+@settings(max_examples=examples(50))
+@given(EDITS, EDITS, MODES)
+def test_without_the_snapshot_before(key: Key, before: list[Edit], after: list[Edit], names: NameMode) -> None:
+    with site(*key, names) as it:
+        first(it, before)
+        it.source.edit(after)
+        it.take()
+        assert it.bring(lost=True).base
+        it.assert_same()
+
+
 @settings(max_examples=examples(10))
 @given(EDITS, EDITS)
 def test_in_openpgp_too(gnupg: Gnupg, before: list[Edit], after: list[Edit]) -> None:

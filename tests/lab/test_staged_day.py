@@ -188,7 +188,13 @@ def test_what_left_the_site_is_ciphertext_and_comes_back_without_the_staging_poo
     assert int(counts[1]) > 0, "what stands in clear is found, so the search proves something"
 
     server.sh("zfs destroy -r staging/vault/tank")
-    words = ("restore", "files", "--dataset", SOURCE, "--from", "cloud", "--identity", "gpg", "--to")
+    cloud = ("--dataset", SOURCE, "--from", "cloud", "--identity", "gpg")
+    (rows,) = (
+        each["rows"] for each in server.ec2zfs("restore", "list", "note1*", *cloud) if each["event"] == "versions"
+    )
+    assert isinstance(rows, list)
+    assert [row["path"] for row in rows] == ["note1", *(f"note1{number}" for number in range(10))]
+    words = ("restore", "files", *cloud, "--to")
     killed = server.starts(*words, "/tank/killed")
     shows = "ls -d /run/ec2zfs-copy.* || true"
     until(lambda: machines.run(receiver, "sh", "-c", shows) or killed.poll() is not None, 300)

@@ -16,7 +16,6 @@ from ec2zfs.model.staging import StagedDataset, StagingState, staged_name
 from ec2zfs.plan.selection import selected
 from ec2zfs.plan.staging_conflicts import (
     LONGEST_NAME,
-    BaseGone,
     ForeignDataset,
     ForeignSnapshots,
     NameTaken,
@@ -80,8 +79,9 @@ class RollBackStaged:
 class StageSnapshot:
     """Bring the staged dataset from the `base` (None: from nothing) to the snapshot, and take one of the same name.
 
-    `full`: compare the whole tree. `again`: encrypt everything. `walked`: when the whole tree will have been compared.
-    `unneeded` are snapshots of the source that need not be held once this is done.
+    `full`: compare the whole tree. `again`: encrypt everything. `lost`: there is something, but the source has not got
+    the snapshot any more as of which it is, so the whole tree is compared with that. `walked`: when the whole tree will
+    have been compared. `unneeded` are snapshots of the source that need not be held once this is done.
     """
 
     place: str
@@ -91,8 +91,11 @@ class StageSnapshot:
     again: bool
     walked: datetime
     unneeded: tuple[Snapshot, ...] = ()
+    lost: bool = False
 
     def __str__(self) -> str:
+        if self.lost:
+            return f"stage {self.snapshot}, the whole tree compared, since the snapshot that is staged is gone there"
         start = f"from @{self.base.name}" if self.base else "from nothing"
         how = ", all encrypted again" if self.again else ", the whole tree compared" if self.full and self.base else ""
         return f"stage {self.snapshot} {start}{how}"
@@ -208,20 +211,21 @@ class _Planner:
         pending = tuple(each for each in chosen.snapshots if each.createtxg > since)
         if staged.snapshots and self.rules.again and not pending:
             return (), NothingNewer(source.name, staged.name)
-        if staged.snapshots and pending and base is None and not self.rules.again:
-            return (), BaseGone(source.name, staged.name, staged.snapshots[-1].name)
+        if staged.snapshots and base is None and not self.rules.again:
+            pending = pending[-1:]  # which of the others came after what is staged, nothing tells
         return pending, _unnameable(source.name, staged, pending)
 
     def _staged(self, source: Dataset, staged: StagedDataset, pending: tuple[Snapshot, ...]) -> Iterator[StageSnapshot]:
         walked = staged.snapshots[-1].walked if staged.snapshots else None
-        full = self.rules.full or walked is None or self.now - walked >= self.rules.full_every
         again = self.rules.again and bool(staged.snapshots)
         base, there = _base(source, staged), {each.source_guid for each in staged.snapshots}
+        lost = base is None and bool(staged.snapshots) and not again
+        full = self.rules.full or lost or walked is None or self.now - walked >= self.rules.full_every
         unneeded = tuple(each for each in source.snapshots if each.guid in there)
         for snapshot in pending:
             walked = self.now if full or walked is None else walked
-            yield StageSnapshot(staged.name, snapshot, None if again else base, full, again, walked, unneeded)
-            base, unneeded, full, again = snapshot, (snapshot,), False, False
+            yield StageSnapshot(staged.name, snapshot, None if again else base, full, again, walked, unneeded, lost)
+            base, unneeded, full, again, lost = snapshot, (snapshot,), False, False, False
 
 
 def _touched(source: str, staged: StagedDataset) -> StagingConflict | None:

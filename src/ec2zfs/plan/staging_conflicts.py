@@ -99,28 +99,6 @@ class StagedModified:
 
 
 @dataclass(frozen=True)
-class BaseGone:
-    """The snapshot as of which the source is staged does not exist any more at the source, so `zfs diff` cannot tell
-    what has changed since."""
-
-    source: str
-    place: str
-    newest: str
-
-    def __str__(self) -> str:
-        return (
-            f"{self.source} has not got the snapshot any more as of which it is staged (@{self.newest}, by its GUID)."
-        )
-
-    def advice(self) -> str:
-        """What the operator can do."""
-        return (
-            "`ec2zfs stage --again` encrypts all its files again. What is staged stays, so that takes its room a second"
-            " time until the older snapshots have been pruned."
-        )
-
-
-@dataclass(frozen=True)
 class NameTaken:
     """Another snapshot of that name is staged already: the source's was destroyed and taken again."""
 
@@ -214,7 +192,6 @@ StagingConflict = (
     | SourceRenamed
     | ForeignSnapshots
     | StagedModified
-    | BaseGone
     | NameTaken
     | Unreachable
     | StagedNameTooLong

@@ -21,7 +21,6 @@ from ec2zfs.plan.staging import (
     plan_staging,
 )
 from ec2zfs.plan.staging_conflicts import (
-    BaseGone,
     ForeignDataset,
     ForeignSnapshots,
     NameTaken,
@@ -69,6 +68,8 @@ def steps(seen: StagingState, rules: StagingRules = RULES) -> list[str]:
 A, B, C = "one", "two", "three"
 UNDER_WAY = replace(staged((A, 101)), under_way=102, written=4096)
 
+LOST = ", the whole tree compared, since the snapshot that is staged is gone there"
+
 STEPS: dict[str, tuple[StagingState, list[str]]] = {
     "a new one": (
         state(source(A, B)),
@@ -80,6 +81,12 @@ STEPS: dict[str, tuple[StagingState, list[str]]] = {
     "by GUID, not by name": (state(source(A, B), staged(("other", 101))), ["stage tank@two from @one"]),
     "interrupted": (state(source(A, B), UNDER_WAY), ["roll vault/tank back to @one", "stage tank@two from @one"]),
     "interrupted, and nothing new": (state(source(A), UNDER_WAY), ["roll vault/tank back to @one"]),
+    "the base is gone": (state(source(A, B), staged((C, 99))), [f"stage tank@two{LOST}"]),
+    "the base is gone, and interrupted": (
+        state(source(A, B), replace(staged((C, 99)), under_way=102)),
+        ["roll vault/tank back to @three", f"stage tank@two{LOST}"],
+    ),
+    "the source was rolled back to what is staged": (state(source(A), staged((A, 101), (B, 99))), []),
     "interrupted at first": (
         state(source(A), replace(staged(), under_way=0, written=4096)),
         ["roll vault/tank back to the empty folder", "stage tank@one from nothing"],
@@ -125,7 +132,6 @@ CONFLICTS: dict[str, tuple[StagingState, type[StagingConflict], str]] = {
         StagedModified,
         "4096 bytes since @one. `zfs rollback vault/tank@one`",
     ),
-    "the base is gone": (state(source(A, B), staged((A, 99))), BaseGone, "`ec2zfs stage --again`"),
     "a name taken again": (
         state(source(A, "theirs"), staged(("theirs", 99), (A, 101))),
         NameTaken,
@@ -149,8 +155,8 @@ def test_conflicts(case: str) -> None:
 
 
 def test_what_is_in_conflict_while_we_were_at_work_in_it_is_rolled_back_all_the_same() -> None:
-    found = planned(state(source(A, B), replace(staged((A, 99)), under_way=101)))
-    assert isinstance(found.conflict, BaseGone)
+    found = planned(state(source(B, C), replace(staged((C, 99), (A, 98)), under_way=101)))
+    assert isinstance(found.conflict, NameTaken)
     assert [str(step) for step in found.steps] == ["roll vault/tank back to @one"]
 
 
