@@ -189,9 +189,8 @@ def test_what_left_the_site_is_ciphertext_and_comes_back_without_the_staging_poo
 
     server.sh("zfs destroy -r staging/vault/tank")
     cloud = ("--dataset", SOURCE, "--from", "cloud", "--identity", "gpg")
-    (rows,) = (
-        each["rows"] for each in server.ec2zfs("restore", "list", "note1*", *cloud) if each["event"] == "versions"
-    )
+    listed = {each["event"]: each for each in server.ec2zfs("restore", "list", "note1*", *cloud)}
+    rows = listed["versions"]["rows"]
     assert isinstance(rows, list)
     assert [row["path"] for row in rows] == ["note1", *(f"note1{number}" for number in range(10))]
     words = ("restore", "files", *cloud, "--to")

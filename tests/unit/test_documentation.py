@@ -36,8 +36,8 @@ NOT_TYPED_IN_THE_LAB = {
     "restore files --folder /srv/copy --identity gpg --to /srv/restored": "tests/unit/cli/test_stage.py",
     "restore files 'docs/**' --dataset tank/home --at 2026-11-01 --identity gpg --to /srv/restored": "as on the site"
     " itself by tests/lab/test_staging.py",
-    "restore files 'docs/**' --dataset tank/home --from cloud --at 2026-11-01 --identity gpg --to /srv/restored": "as on"
-    " the site itself by tests/lab/test_staged_day.py",
+    "restore files 'docs/**' --dataset tank/home --from cloud --at 2026-11-01 --identity gpg --to /srv/restored": "as"
+    " on the site itself by tests/lab/test_staged_day.py",
     "restore list 'docs/**' --dataset tank/home --from cloud --identity gpg": "as on the site itself by"
     " tests/lab/test_staged_day.py",
     "restore list 'docs/**' --dataset tank/home --identity gpg": "reads only; tests/unit/cli/test_stage.py",
