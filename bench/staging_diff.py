@@ -54,7 +54,7 @@ MAKE = """\
 set -eu
 zfs create "$1"
 zfs create -o mountpoint=/mnt/vault "$2"
-gpg --batch --quiet --pinentry-mode loopback --passphrase '' --quick-gen-key staging default default never
+gpg --batch --quiet --pinentry-mode loopback --passphrase '' --quick-gen-key staging future-default default never
 gpg --armor --export staging >/root/recipient.asc
 """
 PROGRAM = Path(__file__).with_name("staging_diff_guest.py")

@@ -44,7 +44,7 @@ systemctl reload ssh
 MAKE = """\
 set -eu
 mkdir -p -m 700 "$1" /root/.gnupg
-gpg --batch --quiet --pinentry-mode loopback --passphrase '' --quick-gen-key staging default default never
+gpg --batch --quiet --pinentry-mode loopback --passphrase '' --quick-gen-key staging future-default default never
 gpg --armor --export staging > "$1/recipient.asc"
 zfs create -o acltype=posix "$2"
 zfs create -o mountpoint=/mnt/staged-day "$3"

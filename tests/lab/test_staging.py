@@ -46,7 +46,7 @@ KEYS = """\
 set -eu
 export GNUPGHOME=/root/.gnupg
 mkdir -p -m 700 "$GNUPGHOME"
-gpg --batch --quiet --pinentry-mode loopback --passphrase '' --quick-gen-key staging default default never
+gpg --batch --quiet --pinentry-mode loopback --passphrase '' --quick-gen-key staging future-default default never
 gpg --armor --export staging > /root/recipient.asc
 """
 

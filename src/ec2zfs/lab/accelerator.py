@@ -62,7 +62,7 @@ def trial_command(image: Image) -> list[str]:
         # One that hangs would outlive us for ever when we are killed.
         *("setpriv", "--pdeathsig", "KILL"),
         *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
-        *("-machine", "q35", *Accelerator("kvm").argv(), "-smp", "2", "-m", "512", "-serial", "stdio"),
+        *("-machine", "q35", *Accelerator("kvm").argv(), "-m", "512", "-serial", "stdio"),
         *("-kernel", str(image.vmlinuz), "-initrd", str(image.initrd)),
         *("-append", "console=ttyS0 panic=-1 rdinit=/init root=none"),
     ]
