@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
+import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -12,15 +15,18 @@ from tests.contract.staged import Site, nobody, site
 from tests.fakes.edits import Look, looks
 
 from ec2zfs.encryption.identities import recognised
+from ec2zfs.encryption.interface import Done, Failed, Task
+from ec2zfs.encryption.orders import Orders
 from ec2zfs.encryption.recipients import judged
 from ec2zfs.errors import CommandFailed, HostError, HostKeyChanged, NoSpace
 from ec2zfs.execute import staged_copy
 from ec2zfs.execute.carrier import Carriage, Fixed
 from ec2zfs.execute.progress import Silent
 from ec2zfs.execute.staged_copy import TRIES, StagedCopy
-from ec2zfs.hosts.host import Stage
+from ec2zfs.hosts.host import Command, Stage
 from ec2zfs.hosts.local import LocalHost
 from ec2zfs.model.line import Line
+from ec2zfs.staging import restoring
 from ec2zfs.staging.restoring import Choice, Restored, restored
 from ec2zfs.staging.snapshot_tree import SnapshotTree
 from ec2zfs.transport.ssh import SshTransport
@@ -110,6 +116,82 @@ def test_an_object_that_the_copy_has_not_is_named_and_the_others_come(fetching: 
     assert sorted(looks_) == [b"", b"empty", b"four", b"one", b"three"]
 
 
+class Hostile:
+    """A receiver that gives the archives it likes, one after the other, whatever it is asked for."""
+
+    def __init__(self, *archives: bytes) -> None:
+        self.archives = list(archives)
+
+    def carry(
+        self,
+        sender: Stage,
+        receiver: Stage,
+        meter: Callable[[int], None],
+        watch: Callable[[Line], None] = unwatched,
+    ) -> None:
+        given = Command.of("cat", stdin=self.archives.pop(0), timeout=None)
+        SshTransport().carry(replace(sender, command=given), receiver, meter, watch)
+
+
+def archive(*entries: tuple[str, bytes, str]) -> bytes:
+    """A tar of names, types and what they lead to or hold."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as packed:
+        for name, kind, content in entries:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode = kind, 0o6777
+            if kind == tarfile.REGTYPE:
+                entry.size = len(content)
+            else:
+                entry.linkname = content
+            packed.addfile(entry, io.BytesIO(content.encode()))
+    return buffer.getvalue()
+
+
+def test_a_receiver_that_packs_something_else_writes_nowhere(fetching: Fetching) -> None:
+    aim, folder = fetching.it.top / "aim", fetching.copy.folder
+    aim.mkdir()
+    (aim / "ab").mkdir()
+    (aim / "ab/12ab").write_text("of the file server's own")
+    link, file, directory = tarfile.SYMTYPE, tarfile.REGTYPE, tarfile.DIRTYPE
+    hostile = Hostile(
+        archive((".", directory, ""), ("objects", link, str(aim)), ("manifest", link, str(aim))),
+        archive(("objects/evil", file, "evil"), ("objects/34cd", file, "not where it belongs")),
+        archive(("objects", link, str(aim))),
+        archive(("objects/cd", directory, ""), ("objects/cd/34cd", tarfile.FIFOTYPE, "")),
+        archive(("objects/cd/34cd", link, str(aim / "ab/12ab")), ("staging.json", link, "/dev/zero")),
+        archive(("objects/cd/34cd", directory, "")),
+    )
+    copy = replace(fetching.copy, carrier=Fixed(Carriage(hostile)))
+    folder.chmod(0o700)
+    copy.fetch_manifest()
+    for inode in (0x34CD, 0x12AB, 0x34CD, 0x34CD, 0x34CD):
+        assert list(copy.brought({inode: 4})) == [inode]
+        copy.used(inode)
+    assert hostile.archives == []
+    assert [each for each in folder.rglob("*") if not each.is_dir()] == []
+    assert [path.name for path in aim.rglob("*")] == ["ab", "12ab"]
+    assert folder.stat().st_mode & 0o7777 == 0o700
+
+
+def test_a_fetch_that_is_under_way_ends_with_whatever_ends_the_restore(
+    fetching: Fetching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staged_copy, "BATCH_BYTES", 1)
+    monkeypatch.setattr(restoring, "outcomes", interrupted)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        fetching.restored()
+    assert raised.value.__traceback__, "which keeps alive whatever was not closed"
+    assert [each.name for each in threading.enumerate() if each.name.startswith("ec2zfs-crew")] == []
+
+
+def interrupted(_: Orders, tasks: Iterator[Task]) -> Iterator[Done | Failed]:
+    """Takes one of several tasks, and then comes Ctrl-C."""
+    next(tasks)
+    yield from ()
+    raise KeyboardInterrupt
+
+
 def test_a_connection_that_is_lost_is_made_again(fetching: Fetching) -> None:
     fetching.line.errors = [HostError("far went silent.")] * (TRIES - 1)
     said, found = fetching.restored()
@@ -123,7 +205,9 @@ def test_a_connection_that_is_lost_is_made_again(fetching: Fetching) -> None:
     [
         ([HostError("far went silent.")] * TRIES, HostError, "went silent"),
         ([HostKeyChanged("far shows another key.")], HostKeyChanged, "another key"),
-        ([CommandFailed("localhost", ("tar",), 2, "tar: x: No space left on device")], NoSpace, "no room left"),
+        ([CommandFailed("localhost", ("tar",), 2, "tar: x: No space left on device")], NoSpace, "no room for what"),
+        ([CommandFailed("localhost", ("tar",), 2, "tar: x: Wrote only 1 of 2 bytes")], NoSpace, "no room for what"),
+        ([CommandFailed("localhost", ("tar",), 2, "tar: x: Disk quota exceeded")], NoSpace, "no room for what"),
         ([CommandFailed("far", ("tar",), 2, "tar: x: No space left on device")], CommandFailed, "On far"),
     ],
 )

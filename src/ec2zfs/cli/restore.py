@@ -84,7 +84,7 @@ def _files(arguments: argparse.Namespace) -> int:
 
     target = Path(arguments.to)
     require_vacant(target)
-    with _place(arguments, next(each for each in target.absolute().parents if each.is_dir())) as place:
+    with _place(arguments, target.absolute()) as place:
         choice = Choice(tuple(arguments.pattern), place.staged.number)
         with place.output.bar(f"restore {place.staged}", None, "B") as bar:
             told = Meter(bar).told
@@ -118,8 +118,8 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _place(arguments: argparse.Namespace, room: Path | None = None) -> Iterator[Place]:
-    """Where the files are; what is fetched for it lies in `room` (else where temporary files do) as long as needed."""
+def _place(arguments: argparse.Namespace, target: Path | None = None) -> Iterator[Place]:
+    """Where the files are; what is fetched lies beside `target` (else where temporary files do) as long as needed."""
     from pathlib import Path
 
     from ec2zfs.cli.identity import given_identity
@@ -141,7 +141,7 @@ def _place(arguments: argparse.Namespace, room: Path | None = None) -> Iterator[
     with session(arguments) as parts:
         if arguments.tier == "cloud":
             identity = _required(given_identity(arguments))
-            with _from_cloud(parts, identity, Wish(arguments.dataset, at), room) as place:
+            with _from_cloud(parts, identity, Wish(arguments.dataset, at), target) as place:
                 yield place
         else:
             files = required_staging(parts).files(arguments.dataset, at)
@@ -149,19 +149,32 @@ def _place(arguments: argparse.Namespace, room: Path | None = None) -> Iterator[
 
 
 @contextmanager
-def _from_cloud(session: Session, identity: Identity, wish: Wish, room: Path | None) -> Iterator[Place]:
+def _from_cloud(session: Session, identity: Identity, wish: Wish, target: Path | None) -> Iterator[Place]:
     import tempfile
     from datetime import UTC, datetime
     from pathlib import Path
 
     from ec2zfs.cli.run_report import reported
     from ec2zfs.cli.stage import required_staging
+    from ec2zfs.encryption.files import shown
+    from ec2zfs.encryption.streams import unwritable
+    from ec2zfs.errors import Refused
     from ec2zfs.runs.cloud_files import CloudFilesParts, cloud_files
 
     parts = CloudFilesParts(session.upkeep, session.carrier, required_staging(session).root)
+    room = next(each for each in target.parents if os.path.isdir(each)) if target else None  # noqa: PTH112 - raises nothing
+    if target and os.path.ismount(target):
+        raise Refused(
+            f"{shown(str(target))} is a mount point, so what is fetched would lie on another file system, beside it.",
+            hint="Restore into a directory below it.",
+        )
+    try:
+        fetched = tempfile.TemporaryDirectory(prefix=".ec2zfs-fetched-", dir=room)
+    except OSError as error:
+        raise unwritable(shown(str(room or tempfile.gettempdir())), error) from error
     with (
+        fetched as folder,
         session.lock(),
-        tempfile.TemporaryDirectory(prefix=".ec2zfs-fetched-", dir=room) as folder,
         reported(session, "restore", datetime.now(UTC)) as run,
         cloud_files(parts, session.pool_key(), identity, wish, Path(folder), run.journal) as (files, objects),
     ):

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 
 from ec2zfs.model.policy import Keeps
 from ec2zfs.model.snapshot import Dataset, DatasetKind, Snapshot
-from ec2zfs.model.staging import StagedDataset, StagingState, staged_name
+from ec2zfs.model.snapshot_name import named_time, snapshot_parts
+from ec2zfs.model.staging import StagedDataset, StagedSnapshot, StagingState, staged_name
 from ec2zfs.plan.selection import selected
 from ec2zfs.plan.staging_conflicts import (
     LONGEST_NAME,
@@ -212,7 +213,7 @@ class _Planner:
         if staged.snapshots and self.rules.again and not pending:
             return (), NothingNewer(source.name, staged.name)
         if staged.snapshots and base is None and not self.rules.again:
-            pending = pending[-1:]  # which of the others came after what is staged, nothing tells
+            pending = tuple(each for each in pending[-1:] if not _is_older(each, staged.snapshots[-1]))
         return pending, _unnameable(source.name, staged, pending)
 
     def _staged(self, source: Dataset, staged: StagedDataset, pending: tuple[Snapshot, ...]) -> Iterator[StageSnapshot]:
@@ -251,6 +252,12 @@ def _base(source: Dataset, staged: StagedDataset) -> Snapshot | None:
     """The source's snapshot as of which it is staged."""
     guid = staged.snapshots[-1].source_guid if staged.snapshots else 0
     return next((each for each in source.snapshots if each.guid == guid), None)
+
+
+def _is_older(snapshot: Snapshot, staged: StagedSnapshot) -> bool:
+    """Whether a snapshot of ours was taken before the one that is staged, as after a rollback of the source."""
+    parts = snapshot_parts(snapshot.name)
+    return parts is not None and staged.taken is not None and named_time(parts) < staged.taken
 
 
 def _above(place: str, root: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from ec2zfs.encryption.identities import Identity
@@ -27,7 +28,7 @@ from ec2zfs.runs.upkeep import UpkeepParts, opened
 from ec2zfs.staging.listing import labels
 from ec2zfs.staging.objects import Objects
 from ec2zfs.tools.zfs import Zfs
-from ec2zfs.tools.zfs_copies import shown_snapshot
+from ec2zfs.tools.zfs_copies import hide_snapshot, show_snapshot
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def cloud_files(
 ) -> Iterator[tuple[StagedFiles, Objects]]:
     """The files as of the newest snapshot in the cloud pool that is not younger than is wished.
 
-    They come into `folder`, which is empty: the manifest at once, and the objects as they are asked for. Raises
+    They come into a folder below `folder`: the manifest at once, and the objects as they are asked for. Raises
     `Refused` when there is no such copy or snapshot, and what opening the pool and reading the manifest raise.
     """
     with opened(parts.upkeep, key, journal) as pool:
@@ -64,14 +65,13 @@ def cloud_files(
                 f"The cloud pool has no copy of what is staged of {wish.source}: {name}.",
                 hint="`ec2zfs status` shows what has one.",
             )
-        show = _Showing(parts, pool.host, name, folder)
-        with show.shown(copy.snapshots[-1].name) as newest:
-            chosen = _chosen(copy, newest, identity, wish)
-            if chosen == copy.snapshots[-1].name:
-                yield StagedFiles(folder, wish.source, chosen), newest
-                return
-        with show.shown(chosen) as older:
-            yield StagedFiles(folder, wish.source, chosen), older
+        showing = _Showing(parts, pool.host, name, folder, journal)
+        chosen = _named(copy, wish)
+        if not chosen:
+            with showing.shown(copy.snapshots[-1].name) as newest:
+                chosen = _of_time(copy, newest, identity, wish)
+        with showing.shown(chosen) as shown:
+            yield StagedFiles(shown.folder, wish.source, chosen), shown
 
 
 @dataclass(frozen=True)
@@ -80,26 +80,36 @@ class _Showing:
     host: Host
     name: str
     folder: Path
+    journal: Journal
 
     @contextmanager
     def shown(self, snapshot: str) -> Iterator[StagedCopy]:
-        """A snapshot of the copy, with its manifest fetched in place of any other."""
-        with shown_snapshot(self.host, f"{self.name}@{snapshot}") as place:
-            copy = StagedCopy(self.host, place, self.folder, self.parts.carrier, self.parts.upkeep.progress)
+        """A snapshot of the copy, and a folder of its own with its manifest."""
+        place = show_snapshot(self.host, f"{self.name}@{snapshot}")
+        with self.journal.undone_by("take the snapshot out of sight", partial(hide_snapshot, self.host, place)):
+            folder = self.folder / Path(place).name
+            folder.mkdir(mode=0o700)
+            copy = StagedCopy(self.host, place, folder, self.parts.carrier, self.parts.upkeep.progress)
             copy.fetch_manifest()
             yield copy
 
 
-def _chosen(copy: Dataset, newest: StagedCopy, identity: Identity, wish: Wish) -> str:
-    """The name of the snapshot that is wanted, of those that the copy has."""
-    there = {each.name for each in copy.snapshots}
+def _named(copy: Dataset, wish: Wish) -> str:
+    """The snapshot that is wanted without a look into any: the newest, or the one of the name; "" where a time is."""
     if wish.at is None:
         return copy.snapshots[-1].name
+    return next((each.name for each in copy.snapshots if each.name == wish.at), "")
+
+
+def _of_time(copy: Dataset, newest: StagedCopy, identity: Identity, wish: Wish) -> str:
+    """The name of the snapshot that is wanted, of those that the copy has and the newest one's manifest knows."""
+    there = {each.name for each in copy.snapshots}
     told = [(each.snapshot, datetime.fromtimestamp(each.created, UTC)) for _, each in labels(newest.folder, identity)]
     fitting = [name for name, taken in told if name in there and fits(name, taken, wish.at)]
     if not fitting:
         have = ", ".join(f"@{each.name}" for each in copy.snapshots[-3:])
         raise Refused(
-            f"Of {wish.source} the cloud pool has no snapshot that is of {wish.at}.", hint=f"The newest are: {have}."
+            f"Of {wish.source} the cloud pool has no snapshot of {wish.at}, as far as its newest one knows of them.",
+            hint=f"From before everything was encrypted again it knows none; `--at` takes a name. The newest: {have}.",
         )
     return fitting[-1]

@@ -11,8 +11,8 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,9 +132,10 @@ class _Restoring:
             self._begin(entry)
         self._work.mkdir(mode=0o700)
         try:
-            for outcome in outcomes(Orders(identity, durable=True, holes=True), self._tasks()):
-                self._took(outcome)
-                told(Advance(self._names, self._bytes, len(self._failed)))
+            with closing(self._tasks()) as tasks:
+                for outcome in outcomes(Orders(identity, durable=True, holes=True), tasks):
+                    self._took(outcome)
+                    told(Advance(self._names, self._bytes, len(self._failed)))
         finally:
             shutil.rmtree(self._work)
         for path, meta in sorted(self._folders, key=lambda each: depth(each[0]) + bool(each[0]), reverse=True):
@@ -187,7 +188,7 @@ class _Restoring:
             self._describe(path, meta)
         self._names += 1
 
-    def _tasks(self) -> Iterator[Task]:
+    def _tasks(self) -> Generator[Task]:
         for inode in self._objects.brought({each: self._manifest.objects[each].size for each in self._files}):
             yield Task(self._place.object(inode), str(self._work / f"{inode:x}"))
 
@@ -209,7 +210,7 @@ class _Restoring:
     def _mistaken(self, inode: int, done: Done) -> str:
         """Why what was decrypted is not what was encrypted; empty if it is."""
         if done.read != self._manifest.objects[inode]:
-            return "its object is not the one that was sealed: it was altered, or put in another's place"
+            return "its object is not the one that was sealed: it was altered or damaged, or put in another's place"
         return "" if self._manifest.agrees(inode, done) else "its content is not the one that was encrypted"
 
     def _finish(self, made_: Path, inode: int, names: list[bytes]) -> None:

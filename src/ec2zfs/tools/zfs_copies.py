@@ -1,12 +1,8 @@
-"""The commands by which files leave a copy in the cloud pool: a snapshot is shown read-only, and tar packs the files.
-
-What is packed there is unpacked here by the names that tar believes in: never above the directory it is given.
-"""
+"""The commands by which files leave a copy in the cloud pool: a snapshot is shown read-only, and packed by tar."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from ec2zfs.hosts.host import Command, Host
@@ -15,14 +11,14 @@ from ec2zfs.tools.zfs_scripts import zfs_script
 SHOWN_LIMIT = 300.0
 
 
-@contextmanager
-def shown_snapshot(host: Host, snapshot: str) -> Iterator[str]:
-    """A directory of the host's for the time of a block; the files of the snapshot are in `files` there, read-only."""
-    place = host.run(zfs_script("zfs_copy_show.sh", snapshot, timeout=SHOWN_LIMIT)).text.rstrip("\n")
-    try:
-        yield place
-    finally:
-        host.run(zfs_script("zfs_copy_hide.sh", place, timeout=SHOWN_LIMIT))
+def show_snapshot(host: Host, snapshot: str) -> str:
+    """Make a directory of the host's, until `hide_snapshot`: the snapshot's files are in `files` there, read-only."""
+    return host.run(zfs_script("zfs_copy_show.sh", snapshot, timeout=SHOWN_LIMIT)).text.rstrip("\n")
+
+
+def hide_snapshot(host: Host, place: str) -> None:
+    """Undo `show_snapshot`; may be done twice."""
+    host.run(zfs_script("zfs_copy_hide.sh", place, timeout=SHOWN_LIMIT))
 
 
 def want(host: Host, place: str, names: Sequence[str]) -> None:
@@ -32,7 +28,7 @@ def want(host: Host, place: str, names: Sequence[str]) -> None:
 
 
 def pack_wanted(place: str) -> Command:
-    """Prints an archive of what `want` named; what is not there is left out."""
+    """Prints an archive of what `want` named; what is not there is left out, and what cannot be read is zeros."""
     options = ("--no-recursion", "--ignore-failed-read", "--verbatim-files-from", f"--files-from={place}/wanted")
     return Command.of("tar", "--create", f"--directory={place}/files", *options, timeout=None)
 
@@ -42,7 +38,11 @@ def pack(place: str, *names: str) -> Command:
     return Command.of("tar", "--create", f"--directory={place}/files", *names, timeout=None)
 
 
-def unpack(folder: Path) -> Command:
-    """Takes an archive and puts what is in it into a directory, as files of our own."""
+def unpack(empty: Path) -> Command:
+    """Takes an archive and puts what is in it into a directory, as files of our own.
+
+    Tar keeps to the directory only as long as nothing is in it when it begins: a link that an earlier archive brought
+    would lead a later one anywhere.
+    """
     options = ("--no-same-owner", "--no-same-permissions")
-    return Command.of("tar", "--extract", f"--directory={folder}", *options, timeout=None)
+    return Command.of("tar", "--extract", f"--directory={empty}", *options, timeout=None)

@@ -1,5 +1,7 @@
-# zfs_copy_hide.sh DIRECTORY: undoes what zfs_copy_show.sh did.
+# zfs_copy_hide.sh DIRECTORY: undoes what zfs_copy_show.sh did; may be done twice.
 set -eu
-umount "$1/files"
+[ -d "$1" ] || exit 0
+if mountpoint -q "$1/files"; then umount "$1/files"; fi
 rm -f "$1/wanted"
-rmdir "$1/files" "$1"
+[ ! -d "$1/files" ] || rmdir "$1/files"
+rmdir "$1"

@@ -3,9 +3,9 @@
 set -eu
 umask 077
 place=$(mktemp -d /run/ec2zfs-copy.XXXXXX)
+trap 'umount "$place/files" 2>/dev/null || true; rmdir "$place/files" "$place" 2>/dev/null || true' EXIT
+trap 'exit 1' HUP INT TERM
 mkdir "$place/files"
-if ! mount -t zfs -o ro,nosuid,nodev,noexec "$1" "$place/files"; then
-    rmdir "$place/files" "$place"
-    exit 1
-fi
+mount -t zfs -o ro,nosuid,nodev,noexec "$1" "$place/files"
 echo "$place"
+trap - EXIT

@@ -114,6 +114,14 @@ def test_what_is_above_a_source_is_made_once() -> None:
     ]
 
 
+def test_nothing_older_is_staged_where_the_base_is_gone() -> None:
+    old, new = (snapshot_name(NOW - days * DAY, "daily") for days in (3, 1))
+    there = staged(("gone", 99))
+    there = replace(there, snapshots=(there.snapshots[0]._replace(taken=NOW - 2 * DAY),))
+    assert steps(state(source(old), there)) == []
+    assert steps(state(source(old, new), there)) == [f"stage tank@{new}{LOST}"]
+
+
 CONFLICTS: dict[str, tuple[StagingState, type[StagingConflict], str]] = {
     "somebody's dataset": (state(source(A), StagedDataset("vault/tank")), ForeignDataset, "is not ec2zfs's own"),
     "another dataset of the name": (state(source(A, guid=8), staged()), OtherSource, "was called tank before"),
