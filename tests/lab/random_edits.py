@@ -1,8 +1,8 @@
 """Random edits of real ZFS datasets, snapshot after snapshot, each staged and restored again; runs on the lab's site.
 
-`python -m tests.lab.random_edits CONFIGURATION DATASET DATASETS SNAPSHOTS SEED`: below DATASET, which the configuration
-stages, so many are made and edited. Each staged snapshot has to be what the source's is, exactly. Prints as JSON how
-much was compared, what `zfs diff` told and missed, and what is not the same.
+`python -m tests.lab.random_edits DATASET DATASETS SNAPSHOTS SEED`: below DATASET so many are made, edited and staged,
+led by `zfs diff`. Each staged folder has to restore to what the source's snapshot is, exactly. Prints as JSON how much
+was compared, what `zfs diff` told and missed, and what is not the same.
 """
 
 from __future__ import annotations
@@ -13,103 +13,106 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+import pyrage
 from tests.fakes.edits import KINDS, Directory, looks
 
-from ec2zfs.cli.output import Words
-from ec2zfs.cli.session import Session
-from ec2zfs.config import load
-from ec2zfs.encryption.identities import Identity, recognised
-from ec2zfs.execute.progress import Silent
+from ec2zfs.encryption.identities import recognised
+from ec2zfs.encryption.recipients import judged
+from ec2zfs.hosts.host import Command
+from ec2zfs.hosts.lines import printed_lines
+from ec2zfs.hosts.local import LocalHost
 from ec2zfs.hosts.secret import Secret
-from ec2zfs.runs.staging import Staging
+from ec2zfs.plan.tree_hints import Hints
+from ec2zfs.staging.bringing import bring
 from ec2zfs.staging.report import Advance, Report
 from ec2zfs.staging.restoring import Choice, restored
 from ec2zfs.staging.snapshot_tree import SnapshotTree
+from ec2zfs.staging.terms import Label, NameMode, Terms
 from ec2zfs.staging.verification import verified
+from ec2zfs.tools.zfs_diff import diff_argv, differences
 
 MOST_EDITS = 12
+WORK = Path("/mnt/rsite/edits-work")
+KEY = pyrage.x25519.Identity.generate()
+IDENTITY = recognised(Secret(str(KEY).encode()))
+RECIPIENTS = judged([str(KEY.to_public())])
 
 
 def nobody(_: Advance) -> None:
     """Whom nothing needs to be told."""
 
 
-@dataclass
-class Story:
-    """Datasets that are edited, and how that went."""
+@dataclass(frozen=True)
+class Edited:
+    """A dataset that is edited, and the folder in which it is staged."""
 
-    staging: Staging
-    identity: Identity
-    names: list[str]
-    chance: random.Random
+    name: str
+    folder: Path
+    names: NameMode
 
-    def snapshot(self, number: int) -> Iterator[tuple[str, Report]]:
-        """Edit all, take a snapshot and stage it; what was done of each."""
-        for name in self.names:
-            edits = [
-                (self.chance.randrange(KINDS), self.chance.randrange(60), self.chance.randrange(60))
-                for _ in range(self.chance.randint(1, MOST_EDITS))
+    def edit(self, chance: random.Random) -> None:
+        Directory(os.fsencode(f"/mnt/{self.name}")).edit(
+            [
+                (chance.randrange(KINDS), chance.randrange(60), chance.randrange(60))
+                for _ in range(chance.randint(1, MOST_EDITS))
             ]
-            Directory(os.fsencode(f"/mnt/{name}")).edit(edits)
-        parent = self.names[0].rpartition("/")[0]
-        zfs("snapshot", "-r", f"{parent}@s{number}")
-        report = self.staging.stage(datetime.now(UTC))
-        report.raise_for_errors()
-        for each in report.snapshots:
-            source = each.snapshot.partition("@")[0]
-            if source != parent:
-                yield source, each.brought
+        )
 
-    def wrong(self, source: str, number: int, *, last: bool) -> list[str]:
-        """What is not the same in a staged snapshot, by paths."""
-        target = Path("/mnt/rsite/restored")
-        files = self.staging.files(source, f"s{number}")
-        said = restored(files.folder, self.identity, Choice(), target, nobody)
+    def shot(self, number: int) -> Path:
+        return Path("/mnt", self.name, ".zfs/snapshot", f"s{number}")
+
+    def stage(self, number: int) -> Report:
+        """Bring the folder to a snapshot, from the one before."""
+        before, hints = None, Hints.everywhere()
+        if number:
+            before = self.shot(number - 1)
+            command = Command.of(*diff_argv(f"{self.name}@s{number - 1}", f"{self.name}@s{number}"), timeout=None)
+            hints = Hints.of(differences(printed_lines(LocalHost(), command), os.fsencode(f"/mnt/{self.name}")))
+        label = Label(self.name, f"s{number}", number + 1, number + 1)
+        return bring(self.folder, Terms(RECIPIENTS, self.names), before, self.shot(number), hints, label, nobody)
+
+    def wrong(self, number: int) -> list[str]:
+        """What is not the same in the folder, by paths."""
+        target = WORK / "restored"
+        said = restored(self.folder, IDENTITY, Choice(), target, nobody)
         there = looks(target, SnapshotTree(target))
         shutil.rmtree(target)
-        shot = Path("/mnt", source, ".zfs/snapshot", f"s{number}")
-        here = looks(shot, SnapshotTree(shot))
+        here = looks(self.shot(number), SnapshotTree(self.shot(number)))
         found = [str(each) for each in (*said.failed, *said.incomplete)]
         found += [repr(path) for path in sorted(here.keys() | there.keys()) if here.get(path) != there.get(path)]
-        if last:
-            found += [str(each) for each in verified(files.folder, self.identity, nobody).findings]
-        return [f"{source}@s{number}: {each}" for each in found]
+        return [f"{self.name}@s{number}: {each}" for each in found]
 
 
 def zfs(*words: str) -> None:
     subprocess.run(["zfs", *words], check=True)
 
 
-def main(configuration: str, dataset: str, datasets: int, snapshots: int, seed: int) -> None:
-    """Tell the story."""
-    exported = ["gpg", "--batch", "--pinentry-mode", "loopback", "--passphrase", "", "--armor", "--export-secret-keys"]
-    key = Secret(subprocess.run(exported, check=True, capture_output=True).stdout)
-    names = [f"{dataset}/{number}" for number in range(datasets)]
-    for name in names:
-        zfs("create", "-o", "xattr=sa", name)
+def main(dataset: str, datasets: int, snapshots: int, seed: int) -> None:
+    """Edit, stage and compare."""
+    chance, modes = random.Random(seed), list(NameMode)
+    WORK.mkdir()
+    edited = [Edited(f"{dataset}/{each}", WORK / str(each), modes[each % len(modes)]) for each in range(datasets)]
+    for each in edited:
+        zfs("create", "-o", "xattr=sa", each.name)
     told = dict.fromkeys(("compared", "entries", "missed", "encrypted", "moved", "removed"), 0)
     wrong: list[str] = []
-    with ExitStack() as connections:
-        session = Session(load(Path(configuration)), Words(Silent()), connections)
-        assert session.staging
-        story = Story(session.staging, recognised(key), names, random.Random(seed))
-        for number in range(snapshots):
-            for source, report in story.snapshot(number):
-                wrong += story.wrong(source, number, last=number == snapshots - 1)
-                told["compared"] += 1
-                for what in ("encrypted", "moved", "removed"):
-                    told[what] += getattr(report, what)
-                if not report.base:
-                    told["entries"] += report.entries
-                    told["missed"] += report.missed
+    for number in range(snapshots):
+        for each in edited:
+            each.edit(chance)
+        zfs("snapshot", "-r", f"{dataset}@s{number}")
+        for each in edited:
+            report = each.stage(number)
+            wrong += each.wrong(number)
+            told["compared"] += 1
+            for what in ("encrypted", "moved", "removed", *(() if report.base else ("entries", "missed"))):
+                told[what] += getattr(report, what)
+    for each in edited:
+        wrong += [f"{each.name}: {finding}" for finding in verified(each.folder, IDENTITY, nobody).findings]
     print(json.dumps({**told, "wrong": wrong}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6]))
+    main(sys.argv[1], *map(int, sys.argv[2:5]))
