@@ -93,7 +93,7 @@ def zfs(*words: str) -> None:
 def main(dataset: str, datasets: int, snapshots: int, seed: int) -> None:
     """Edit, stage and compare."""
     chance, modes = random.Random(seed), list(NameMode)
-    WORK.mkdir()
+    zfs("create", "-o", "sync=disabled", "rsite/edits-work")  # the disk is not what is tried here
     edited = [Edited(f"{dataset}/{each}", WORK / str(each), modes[each % len(modes)]) for each in range(datasets)]
     for each in edited:
         zfs("create", "-o", "xattr=sa", each.name)
