@@ -41,7 +41,7 @@ TRIES = 6
 
 @dataclass(frozen=True)
 class StagedCopy:
-    """A copy's snapshot, shown in `place` on its host (see `shown_snapshot`), and the folder here into which it is
+    """A copy's snapshot, shown in `place` on its host (see `show_snapshot`), and the folder here into which it is
     fetched, which exists. Is an `Objects` of that folder.
     """
 

@@ -6,6 +6,7 @@ In the end the pool and the receiver are as they were before. Nothing in the poo
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,8 +88,7 @@ class _Showing:
         """A snapshot of the copy, and a folder of its own with its manifest."""
         place = show_snapshot(self.host, f"{self.name}@{snapshot}")
         with self.journal.undone_by("take the snapshot out of sight", partial(hide_snapshot, self.host, place)):
-            folder = self.folder / Path(place).name
-            folder.mkdir(mode=0o700)
+            folder = Path(tempfile.mkdtemp(dir=self.folder))
             copy = StagedCopy(self.host, place, folder, self.parts.carrier, self.parts.upkeep.progress)
             copy.fetch_manifest()
             yield copy
