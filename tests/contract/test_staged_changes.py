@@ -93,6 +93,10 @@ CHANGES: dict[str, tuple[int, list[Edit]]] = {
     ),
     "a fourth name comes": (0, [lambda live: os.link(live / "one", live / "d/e/linked")]),
     "written by one of its names": (1, [lambda live: (live / "d/linked").write_text("other")]),
+    "written by one of its names, and another goes": (
+        1,
+        [lambda live: (live / "d/linked").write_text("other"), lambda live: (live / "free/linked").unlink()],
+    ),
     "written, moved and linked": (
         1,
         [

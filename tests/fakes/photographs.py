@@ -119,6 +119,7 @@ def _changed(was: tuple[Known, list[bytes]], now: tuple[Known, list[bytes]]) -> 
     if before.changed == after.changed:
         return
     if old == new or len(old) != len(new):
-        yield Difference(DifferenceKind.MODIFIED, after.kind, new[-1], new[-1])
+        told = [path for path in old if path not in new] or new  # real ZFS tells of a name that went, where one did
+        yield Difference(DifferenceKind.MODIFIED, after.kind, told[-1], told[-1])
     else:
         yield Difference(DifferenceKind.RENAMED, after.kind, old[-1], new[-1])

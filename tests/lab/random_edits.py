@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyrage
-from tests.fakes.edits import KINDS, Directory, looks
+from tests.fakes.edits import KINDS, Directory, Look, looks
 
 from ec2zfs.encryption.identities import recognised
 from ec2zfs.encryption.recipients import judged
@@ -82,8 +82,16 @@ class Edited:
         shutil.rmtree(target)
         here = looks(self.shot(number), SnapshotTree(self.shot(number)))
         found = [str(each) for each in (*said.failed, *said.incomplete)]
-        found += [repr(path) for path in sorted(here.keys() | there.keys()) if here.get(path) != there.get(path)]
+        found += [
+            f"{path!r} is {shown(here.get(path))} there, and {shown(there.get(path))} restored"
+            for path in sorted(here.keys() | there.keys())
+            if here.get(path) != there.get(path)
+        ]
         return [f"{self.name}@s{number}: {each}" for each in found]
+
+
+def shown(look: Look | None) -> str:
+    return "nothing" if look is None else f"{look.meta}, {sorted(look.names)}, {look.content[:40]!r}…"
 
 
 def zfs(*words: str) -> None:

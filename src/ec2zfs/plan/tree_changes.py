@@ -165,7 +165,7 @@ class _Changes:
     def _renewed(self) -> Iterator[Renew]:
         done = set[Child]()
         moved = ((self.origins[child], path) for path, child in self.names.gained if child in self.origins)
-        for before, after in itertools.chain(moved, self.names.kept()):
+        for before, after in itertools.chain(moved, self.names.kept(), self._left()):
             old, new = self.old.node(before), self.new.node(after)
             if old is None or new is None or new.kind is FileKind.DIRECTORY or old.changed == new.changed:
                 continue
@@ -174,6 +174,30 @@ class _Changes:
                 yield Renew(after, before, new.child)
             if new.links > 1:
                 done.add(new.child)
+
+    def _left(self) -> Iterator[tuple[bytes, bytes]]:
+        """An old and a new path of each object that lost a name, got none, and has others still.
+
+        `zfs diff` tells of an object by one name only, and that may be the one that went. So behind the others, which
+        nothing tells of, the object may have changed: they are looked for among what was told of, else anywhere.
+        """
+        came = set(self.names.gained.numbers())
+        lost, links = dict[Child, bytes](), dict[Child, int]()
+        for path, child in self.names.lost:
+            if child.kind is not FileKind.DIRECTORY and numbered(child) not in came:
+                node = self.old.node(path)
+                if node is not None and node.links > 1:
+                    lost.setdefault(child, path)
+                    links[child] = links.get(child, node.links) - 1
+        left = {child: path for child, path in lost.items() if links[child]}
+        for _, path in self.names.kept() if left else ():
+            if node := self.new.node(path):
+                left.pop(node.child, None)
+        for path, child in walked(self.new) if left else ():
+            if child in left:
+                yield left.pop(child), path
+                if not left:
+                    return
 
     def _described(self) -> Iterator[Describe]:
         touched = {*self.names.gained.directories(), *self.renewed}
