@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -17,7 +16,8 @@ from ec2zfs.model.hold import STAGING
 
 MARKER = "a sentence that must stand nowhere in the staging pool"
 VAULT = "rcloud/vault"
-EDITED, EDITIONS = 20, 10
+EDITED, EDITIONS, SEED = 20, 10, 2101782684
+"""The same edits each time, as with all random tests here; it was with this seed that a defect was found."""
 
 CONFIGURATION = """\
 [aws]
@@ -159,7 +159,7 @@ def test_whatever_a_file_server_holds(site: Site) -> None:
 def test_hundreds_of_random_edits(ends: Ends, ec2zfs: Installed) -> None:
     """See random_edits.py."""
     ends.zfs("create", "rsite/edits")
-    numbers = (str(number) for number in (EDITED, EDITIONS, random.SystemRandom().randrange(1 << 32)))
+    numbers = map(str, (EDITED, EDITIONS, SEED))
     command = ec2zfs.python("-m", "tests.lab.random_edits", "rsite/edits", *numbers)
     told = json.loads(ends.site.run(command).lines()[-1])
     print(command.argv, told)
