@@ -143,7 +143,10 @@ def server(lab: LabDescription, tmp_path: Path) -> Iterator[FileServer]:
 
 
 def settings(lab: LabDescription) -> str:
-    """A pool of one mirror for one source that is staged, a receiver for a day, and all files in STATE."""
+    """A pool of one mirror for one source that is staged, a receiver for a day, and all files in STATE.
+
+    The stream goes by ssh: the accelerated one (test_transport.py) has ends whose starts take two emulated machines long.
+    """
     text = configuration(replace(lab, site=None, directory=STATE, identity=f"{STATE}/receiver_key"))
     for old, new in (
         ('name = "cloud"', f'name = "{POOL}"'),
@@ -152,6 +155,7 @@ def settings(lab: LabDescription) -> str:
         ("volumes_per_vdev = 3", "volumes_per_vdev = 2"),
         ('"on-demand"', '"spot"'),
         ('"tank/home"', f'"{SOURCE}"'),
+        ("[transport]", '[transport]\nmode = "ssh"'),
         ('\n[[source]]\ndataset = "tank/projects"\n', ""),
     ):
         assert old in text
