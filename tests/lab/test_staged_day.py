@@ -145,7 +145,7 @@ def server(lab: LabDescription, tmp_path: Path) -> Iterator[FileServer]:
 def settings(lab: LabDescription) -> str:
     """A pool of one mirror for one source that is staged, a receiver for a day, and all files in STATE.
 
-    The stream goes by ssh: the accelerated one (test_transport.py) has ends whose starts take two emulated machines long.
+    The stream goes by ssh: the accelerated one (test_transport.py) has two ends, which take emulated machines long.
     """
     text = configuration(replace(lab, site=None, directory=STATE, identity=f"{STATE}/receiver_key"))
     for old, new in (
