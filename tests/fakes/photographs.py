@@ -119,7 +119,8 @@ def _changed(was: tuple[Known, list[bytes]], now: tuple[Known, list[bytes]]) -> 
     if before.changed == after.changed:
         return
     if old == new or len(old) != len(new):
-        told = [path for path in old if path not in new] or new  # real ZFS tells of a name that went, where one did
+        went = [path for path in old if path not in new]
+        told = went if went and len(new) < len(old) else new  # as real ZFS tells of what has fewer names than before
         yield Difference(DifferenceKind.MODIFIED, after.kind, told[-1], told[-1])
     else:
         yield Difference(DifferenceKind.RENAMED, after.kind, old[-1], new[-1])

@@ -158,7 +158,8 @@ def diff(old: SmallTree, new: SmallTree) -> Iterator[Difference]:
             if was.changed == now.changed:
                 continue
             if before[inode] == after[inode] or len(before[inode]) != len(after[inode]):
-                told = [path for path in before[inode] if path not in after[inode]] or after[inode]
+                went = [path for path in before[inode] if path not in after[inode]]
+                told = went if went and len(after[inode]) < len(before[inode]) else after[inode]
                 yield Difference(DifferenceKind.MODIFIED, now.kind, told[-1], told[-1])
             else:
                 yield Difference(DifferenceKind.RENAMED, now.kind, before[inode][-1], after[inode][-1])
