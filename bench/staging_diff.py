@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.lab.installed import STAGING, install
+from tests.lab.installed import CONFIGURATION, STAGING, install
 from tests.lab.zfs_ends import reached
 
 from ec2zfs.hosts.host import Command
@@ -28,28 +28,6 @@ from ec2zfs.lab.paths import cache_directory
 FILES, CHANGES, ROUNDS = 100_000, 10, 5
 LIMIT = 3.0
 SOURCE, VAULT = "tank/many", "staging/vault"
-CONFIGURATION = """\
-[aws]
-region = "eu-central-1"
-zone = "eu-central-1a"
-[pool]
-name = "cloud"
-redundancy = "raidz1"
-vdevs = 1
-volumes_per_vdev = 3
-[volumes]
-type = "gp3"
-size_gib = 1
-[receiver]
-image = "ami-00000000000000001"
-[[source]]
-dataset = "tank/many"
-[staging]
-dataset = "staging/vault"
-recipients = ["/root/recipient.asc"]
-[paths]
-state = "/root/staging-state"
-"""
 MAKE = """\
 set -eu
 zfs create "$1"
@@ -70,7 +48,7 @@ def main() -> int:
         with reached("site", lab, directory) as site:
             site.run(Command.of("sh", "-c", MAKE, "make", SOURCE, VAULT, timeout=300.0))
             program = install(site, STAGING)
-            program.configure(CONFIGURATION)
+            program.configure(CONFIGURATION.format(source=SOURCE, vault=VAULT))
             words = (program.configuration, SOURCE, *map(str, (files, CHANGES, ROUNDS)))
             run = program.python("-", *words)
             done = site.run(Command(run.argv, stdin=PROGRAM.read_bytes(), timeout=4 * 3600.0))

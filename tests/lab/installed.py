@@ -36,6 +36,30 @@ SERVICES = ("ec2", "sts")
 """What of the hundreds that botocore knows."""
 EDITING = ("tests.fakes.edits", "tests.lab.random_edits")
 
+CONFIGURATION = """\
+[aws]
+region = "eu-central-1"
+zone = "eu-central-1a"
+[pool]
+name = "cloud"
+redundancy = "raidz1"
+vdevs = 1
+volumes_per_vdev = 3
+[volumes]
+type = "gp3"
+size_gib = 1
+[receiver]
+image = "ami-00000000000000001"
+[[source]]
+dataset = "{source}"
+[staging]
+dataset = "{vault}"
+recipients = ["/root/recipient.asc"]
+[paths]
+state = "/root/staging-state"
+"""
+"""Of a site that stages one source, and never speaks to EC2."""
+
 
 @dataclass(frozen=True)
 class Installed:

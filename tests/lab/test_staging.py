@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
-from tests.lab.installed import Installed, install
+from tests.lab.installed import CONFIGURATION, Installed, install
 from tests.lab.zfs_ends import ATTRIBUTES, AWKWARD, KEY, TREE_DIGEST, Ends
 
 from ec2zfs.errors import CommandFailed
@@ -18,29 +18,6 @@ MARKER = "a sentence that must stand nowhere in the staging pool"
 VAULT = "rcloud/vault"
 EDITED, EDITIONS, SEED = 20, 10, 2101782684
 """The same edits each time, as with all random tests here; it was with this seed that a defect was found."""
-
-CONFIGURATION = """\
-[aws]
-region = "eu-central-1"
-zone = "eu-central-1a"
-[pool]
-name = "cloud"
-redundancy = "raidz1"
-vdevs = 1
-volumes_per_vdev = 3
-[volumes]
-type = "gp3"
-size_gib = 1
-[receiver]
-image = "ami-00000000000000001"
-[[source]]
-dataset = "{source}"
-[staging]
-dataset = "{vault}"
-recipients = ["/root/recipient.asc"]
-[paths]
-state = "/root/staging-state"
-"""
 
 KEYS = """\
 set -eu
