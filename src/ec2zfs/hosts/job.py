@@ -14,11 +14,18 @@ from collections.abc import Sequence
 _MARK = re.compile(r"EC2ZFS_JOB=([0-9a-f]{16})")
 
 # A command that is just being started bears its mark a moment later. After SIGTERM nothing new is signalled, so that a
-# script's own tidying up is left in peace, until time is up.
+# script's own tidying up is left in peace, until time is up. The oldest is signalled first: a script whose program ends
+# before it has been told to end itself would go on to its next line. The 20th word behind the name tells the age.
 _END = """
 job=$1
 marked() { grep -slF "EC2ZFS_JOB=$job" /proc/[0-9]*/environ; }
-signal() { for f in $2; do f=${f#/proc/}; kill "-$1" "${f%/environ}" 2>/dev/null; done; }
+by_age() {
+    for f in $1; do
+        pid=${f#/proc/} pid=${pid%/environ}
+        read -r line 2>/dev/null <"/proc/$pid/stat" && set -- ${line##*) } && echo "${20:-0} $pid"
+    done | sort -n -k 1,1 -k 2,2 | cut -d ' ' -f 2
+}
+signal() { for pid in $(by_age "$2"); do kill "-$1" "$pid" 2>/dev/null; done; }
 for i in 1 2 3; do
     found=$(marked)
     [ -z "$found" ] || break

@@ -75,3 +75,24 @@ def test_only_what_bears_a_mark_can_be_ended_by_it() -> None:
     assert ending[-1] == mark.removeprefix("EC2ZFS_JOB=")
     assert job.ending(("zfs", "list")) is None
     assert job.new_mark() != mark
+
+
+LITTER = """
+echo 97 >/proc/sys/kernel/ns_last_pid
+export EC2ZFS_JOB=0123456789abcdef
+sh -c 'trap "exit 1" TERM; echo "$$ waits"; sleep 30; echo "went on"' &
+sleep 0.3
+for one in $(seq 200); do sleep 30 & done
+unset EC2ZFS_JOB
+"$@"
+wait
+"""
+
+
+def test_a_script_is_told_to_end_before_what_it_waits_for() -> None:
+    """Its number is below all the others, and its name in /proc comes after them; 200 widen the gap between."""
+    ending = job.ending(("EC2ZFS_JOB=0123456789abcdef",))
+    assert ending is not None
+    apart = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "sh", "-c", LITTER, "sh")
+    ended = subprocess.run([*apart, *ending], check=True, timeout=60, capture_output=True)
+    assert ended.stdout == b"98 waits\n"
