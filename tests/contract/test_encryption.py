@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from contextlib import closing, suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,7 +39,7 @@ def way(request: pytest.FixtureRequest) -> Way:
 def openpgp(gnupg: Gnupg) -> Way:
     """OpenPGP, with keys as gpg makes them."""
     first, second, stranger = (recognised(gnupg.secret(name)) for name in ("alice", "bob", "locked"))
-    stranger = replace(stranger, passphrase=Secret(PASSPHRASE.encode()))
+    stranger = stranger._replace(passphrase=Secret(PASSPHRASE.encode()))
     return Way(judged([gnupg.public("alice", "bob")]), first, second, stranger, *gpg_way(gnupg))
 
 
@@ -143,7 +142,7 @@ def test_an_identity_under_a_passphrase(gnupg: Gnupg, size: int) -> None:
     assert decrypted(locked, ciphertext) == _content(size)
     for wrong in (None, Secret(b"another word")):
         with pytest.raises(Refused, match="identity cannot be used"):
-            decrypted(replace(locked, passphrase=wrong), ciphertext)
+            decrypted(locked._replace(passphrase=wrong), ciphertext)
 
 
 @pytest.mark.parametrize("name", ["expired", "stale"])
@@ -224,8 +223,9 @@ def test_a_key_that_gpg_cannot_read_is_refused() -> None:
 def test_no_home_of_gpg_and_no_agent_is_left(openpgp: Way) -> None:
     decryptor = OpenPgpDecryptor(openpgp.first, SMALL)
     assert through(decryptor.decrypt, encrypted(openpgp.recipients, _content(LARGE)))
-    assert decryptor._home is not None
-    home = Path(decryptor._home.path)
+    assert decryptor._gpg is not None
+    assert decryptor._gpg.home is not None
+    home = Path(decryptor._gpg.home.path)
     assert home.parent == Path("/dev/shm")
     assert home.stat().st_mode & 0o777 == 0o700
     assert _processes_of(home)
@@ -244,7 +244,7 @@ from ec2zfs.hosts.secret import Secret
 given, _, ciphertext = sys.stdin.buffer.read().partition(b"\\0")
 decryptor = OpenPgpDecryptor(recognised(Secret(given)), 10)
 assert through(decryptor.decrypt, ciphertext)
-print(decryptor._home.path, flush=True)
+print(decryptor._gpg.home.path, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -156,8 +156,7 @@ def _from_cloud(session: Session, identity: Identity, wish: Wish, target: Path |
 
     from ec2zfs.cli.run_report import reported
     from ec2zfs.cli.stage import required_staging
-    from ec2zfs.encryption.files import shown
-    from ec2zfs.encryption.streams import unwritable
+    from ec2zfs.encryption.streams import shown, unwritable
     from ec2zfs.errors import Refused
     from ec2zfs.runs.cloud_files import CloudFilesParts, cloud_files
 
@@ -229,7 +228,7 @@ def _require_whole(found: Restored) -> None:
 
 
 def _shown(path: bytes) -> str:
-    from ec2zfs.encryption.files import shown
+    from ec2zfs.encryption.streams import shown
 
     return shown(os.fsdecode(path) or ".")
 

@@ -48,7 +48,7 @@ class AgeEncryptor:
         if len(head) <= self._small:
             sink.write(pyrage.encrypt(head, self._keys))
         else:
-            _streamed(lambda: pyrage.encrypt_io(_Headed(head, source), sink, self._keys), source, sink)
+            _streamed(lambda: pyrage.encrypt_io(source.reader(), sink, self._keys), source, sink)
 
     def close(self) -> None:
         """Nothing was made."""
@@ -69,7 +69,7 @@ class AgeDecryptor:
         if len(head) <= self._small:
             _translated(lambda: sink.write(pyrage.decrypt(head, self._identities)), source, sink)
         else:
-            _streamed(lambda: pyrage.decrypt_io(_Headed(head, source), sink, self._identities), source, sink)
+            _streamed(lambda: pyrage.decrypt_io(source.reader(), sink, self._identities), source, sink)
 
     def close(self) -> None:
         """Nothing was made."""
@@ -89,7 +89,7 @@ def _identities(secret: Secret) -> Sequence[Identity]:
 
 def _streamed(carry: Callable[[], object], source: Source, sink: Sink) -> None:
     _translated(carry, source, sink)
-    if source.read(1):
+    if source.goes_on:
         raise Damaged(f"{source.name} goes on after its end.")
 
 
@@ -105,20 +105,3 @@ def _translated(carry: Callable[[], object], source: Source, sink: Sink) -> None
                 f"{source.name} is not encrypted to the identity that was given, or its head was altered."
             ) from error
         raise Damaged(f"{source.name} was altered or cut off, or is no age file ({error}).") from error
-
-
-class _Headed:
-    """A source whose first bytes have been read before."""
-
-    def __init__(self, head: bytes, source: Source) -> None:
-        self._head = head
-        self._at = 0
-        self._source = source
-
-    def read(self, size: int = -1) -> bytes:
-        if self._at < len(self._head):
-            part = self._head[self._at : self._at + size]
-            self._at += len(part)
-            return part
-        self._head = b""
-        return self._source.read(size)

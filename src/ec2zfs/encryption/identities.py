@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ec2zfs.encryption.interface import Format
 from ec2zfs.errors import Refused
 from ec2zfs.hosts.secret import Secret
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """A private key of one format. `secret` None stands for the user's own gpg; `passphrase`, if the key has one."""
 
     format: Format

@@ -7,14 +7,14 @@ readable by `age -d`. Nothing outside this folder asks which it is.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ec2zfs.errors import Ec2zfsError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ec2zfs.encryption.streams import Sink, Source
 
 
@@ -25,8 +25,7 @@ class Format(StrEnum):
     AGE = "age"
 
 
-@dataclass(frozen=True)
-class Recipient:
+class Recipient(NamedTuple):
     """A public key that files are encrypted to.
 
     `key` is its text, without any secret; `name` is what its owner calls it, or the key itself. `addresses` is what a
@@ -40,16 +39,14 @@ class Recipient:
     expires: datetime | None
 
 
-@dataclass(frozen=True)
-class Recipients:
+class Recipients(NamedTuple):
     """All to whom a file is encrypted; each of them alone can decrypt it. Made by `judged` in recipients.py."""
 
     format: Format
     keys: tuple[Recipient, ...]
 
 
-@dataclass(frozen=True)
-class Content:
+class Content(NamedTuple):
     """How many bytes something has, and their SHA-256."""
 
     size: int
@@ -60,8 +57,7 @@ NOWHERE = os.devnull
 """The target of a task that is done for its digests alone: what it gives is written to no disk."""
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """A file to encrypt or decrypt, and what is to become of it. Names are any bytes, as `os.fsdecode` gives them.
 
     Without `replace` a target that stands already is left as it is, and the task fails; `NOWHERE` is none.
@@ -72,8 +68,7 @@ class Task:
     replace: bool = False
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(NamedTuple):
     """A task that came to its end: the target stands, whole. `read` is the source's content, `written` the target's."""
 
     task: Task
@@ -81,8 +76,7 @@ class Done:
     written: Content
 
 
-@dataclass(frozen=True)
-class Failed:
+class Failed(NamedTuple):
     """A task that did not: nothing stands at the target that did not stand there before."""
 
     task: Task

@@ -1,4 +1,4 @@
-"""The OpenPGP format: small contents by a library in this process, large ones by a gpg that is started for each.
+"""The OpenPGP format: small contents by a library in this process, large ones by gpg (by_gpg.py).
 
 Measured, the library is far faster for small contents and gpg for large ones, of which the library also keeps too much
 in memory (docs/design.md, Encryption). Both write the same format. The library holds Python's lock, so this runs in
@@ -7,21 +7,16 @@ processes of its own (workers.py).
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ec2zfs.encryption.gpg_home import GpgHome
 from ec2zfs.encryption.packets import encrypted_keys
 from ec2zfs.encryption.sequoia import LibraryFault, asked
-from ec2zfs.errors import Damaged, Ec2zfsError, RecipientRefused, Refused, WrongIdentity
-from ec2zfs.hosts.filter import Filtered, run_filter
-from ec2zfs.tools import gpg
+from ec2zfs.errors import Damaged, Refused
 
 if TYPE_CHECKING:
     from pysequoia import PyDecryptor
 
+    from ec2zfs.encryption.by_gpg import GpgDecryptor, GpgEncryptor
     from ec2zfs.encryption.identities import Identity
     from ec2zfs.encryption.interface import Recipients
     from ec2zfs.encryption.streams import Sink, Source
@@ -39,8 +34,7 @@ class OpenPgpEncryptor:
 
         self._certs = [Cert.from_bytes(recipient.key.encode()) for recipient in recipients.keys]
         self._small = small
-        self._home: GpgHome | None = None
-        self._files: list[str] = []
+        self._gpg: GpgEncryptor | None = None
 
     def encrypt(self, source: Source, sink: Sink) -> None:
         """See `Encryptor`."""
@@ -48,12 +42,12 @@ class OpenPgpEncryptor:
         if len(head) <= self._small:
             sink.write(self._by_library(head, source))
         else:
-            self._by_gpg(head, source, sink)
+            self._by_gpg(source, sink)
 
     def close(self) -> None:
         """Remove gpg's home, if there is one."""
-        if self._home is not None:
-            self._home.close()
+        if self._gpg is not None:
+            self._gpg.close()
 
     def _by_library(self, content: bytes, source: Source) -> bytes:
         import pysequoia
@@ -61,18 +55,16 @@ class OpenPgpEncryptor:
         try:
             return asked(lambda: pysequoia.encrypt(content, recipients=self._certs, armor=False))
         except LibraryFault as fault:
-            raise _not_to(source.name, str(fault)) from fault
+            from ec2zfs.encryption.by_gpg import invalid_key
 
-    def _by_gpg(self, head: bytes, source: Source, sink: Sink) -> None:
-        if self._home is None:
-            self._home = GpgHome()
-            self._files = [self._home.add(f"{cert.fingerprint}.pgp", bytes(cert)) for cert in self._certs]
-        argv = gpg.encrypt_argv(self._home.path, self._files)
-        ended = run_filter(argv, source.pieces(head), sink.write)
-        if gpg.unusable_recipient(ended.stderr):
-            raise _not_to(source.name, gpg.last_words(ended.stderr))
-        if ended.status != 0 or not ended.took_all:
-            raise Ec2zfsError(f"gpg did not encrypt {source.name}: {_why(ended)}.")
+            raise invalid_key(source.name, str(fault)) from fault
+
+    def _by_gpg(self, source: Source, sink: Sink) -> None:
+        if self._gpg is None:
+            from ec2zfs.encryption.by_gpg import GpgEncryptor
+
+            self._gpg = GpgEncryptor({cert.fingerprint: bytes(cert) for cert in self._certs})
+        self._gpg.encrypt(source, sink)
 
 
 class OpenPgpDecryptor:
@@ -82,7 +74,7 @@ class OpenPgpDecryptor:
         self._identity = identity
         self._small = small + _OVERHEAD
         self._library = None if identity.secret is None else _library(identity.secret, identity.passphrase)
-        self._home: GpgHome | None = None
+        self._gpg: GpgDecryptor | None = None
 
     def decrypt(self, source: Source, sink: Sink) -> None:
         """See `Decryptor`."""
@@ -99,27 +91,15 @@ class OpenPgpDecryptor:
 
     def close(self) -> None:
         """Remove gpg's home with the identity, if there is one."""
-        if self._home is not None:
-            self._home.close()
+        if self._gpg is not None:
+            self._gpg.close()
 
     def _by_gpg(self, head: bytes, source: Source, sink: Sink) -> None:
-        home = self._home_of_identity()
-        with _piped(self._identity.passphrase) as passphrase:
-            argv = gpg.decrypt_argv(home, passphrase)
-            inherited = () if passphrase is None else (passphrase,)
-            ended = run_filter(argv, source.pieces(head), sink.write, inherited)
-        _judge(ended, source, head)
+        if self._gpg is None:
+            from ec2zfs.encryption.by_gpg import GpgDecryptor
 
-    def _home_of_identity(self) -> str | None:
-        secret = self._identity.secret
-        if secret is None:
-            return None
-        if self._home is None:
-            self._home = GpgHome()
-            ended = run_filter(gpg.import_argv(self._home.path), [secret.reveal()], bytes)
-            if ended.status != 0:
-                raise Refused(f"gpg does not take the identity: {_why(ended)}.")
-        return self._home.path
+            self._gpg = GpgDecryptor(self._identity)
+        self._gpg.decrypt(head, source, sink)
 
 
 def _library(secret: Secret, passphrase: Secret | None) -> PyDecryptor | None:
@@ -148,49 +128,3 @@ def _decrypted(message: bytes, library: PyDecryptor, source: Source) -> bytes | 
         if "No key to decrypt" in str(fault):
             return None
         raise Damaged(f"{source.name} was altered or cut off ({fault}).") from fault
-
-
-def _judge(ended: Filtered, source: Source, head: bytes) -> None:
-    match gpg.decrypted(ended.status, ended.stderr):
-        case gpg.Verdict.NO_IDENTITY:
-            raise _wrong_identity(source, head)
-        case gpg.Verdict.PASSPHRASE:
-            raise Refused("The passphrase does not open the identity.")
-        case gpg.Verdict.DAMAGED:
-            raise Damaged(f"{source.name} was altered or cut off ({_why(ended)}).")
-    if not ended.took_all or source.read(1):
-        raise Damaged(f"{source.name} goes on after its end.")
-
-
-def _wrong_identity(source: Source, head: bytes) -> WrongIdentity:
-    names = ", ".join(key.key_id for key in encrypted_keys(head) if key.key_id)
-    others = f" but to {names}" if names else ""
-    return WrongIdentity(
-        f"{source.name} is not encrypted to the identity that was given{others}, or its head was altered."
-    )
-
-
-def _not_to(name: str, why: str) -> RecipientRefused:
-    return RecipientRefused(
-        f"{name} was not encrypted, since one of the recipients' keys is not valid any more: {why}.",
-        hint="Has it expired meanwhile? Give one that has not.",
-    )
-
-
-def _why(ended: Filtered) -> str:
-    return gpg.last_words(ended.stderr).removeprefix("gpg: ") or f"it exited with {ended.status}"
-
-
-@contextmanager
-def _piped(secret: Secret | None) -> Iterator[int | None]:
-    """A descriptor from which the secret can be read once: it fits into the pipe."""
-    if secret is None:
-        yield None
-        return
-    reading, writing = os.pipe()
-    try:
-        with os.fdopen(writing, "wb") as pipe:
-            pipe.write(secret.reveal())
-        yield reading
-    finally:
-        os.close(reading)

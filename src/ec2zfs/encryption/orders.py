@@ -6,8 +6,7 @@ The first line is the orders, and may hold an identity: it goes through a pipe a
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ec2zfs import errors
 from ec2zfs.encryption.formats import SMALL
@@ -20,8 +19,7 @@ NO_TASK = -1
 """The number under which a worker says that it cannot follow its orders at all."""
 
 
-@dataclass(frozen=True)
-class Orders:
+class Orders(NamedTuple):
     """What a worker is to do with every task: encrypt to recipients, or decrypt with an identity.
 
     `durable` and `holes` as in files.py, `small` as in formats.py.

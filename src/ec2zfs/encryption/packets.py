@@ -6,7 +6,7 @@ Reads what anybody may read, and believes nothing: ids of keys can be changed by
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _ENCRYPTED_KEY = 1
 _ID_BYTES = 8
@@ -14,8 +14,7 @@ READABLE = 3
 """The version of encrypted-key packets that every gpg reads."""
 
 
-@dataclass(frozen=True)
-class EncryptedKey:
+class EncryptedKey(NamedTuple):
     """A session key that one recipient can open: the packet's version and, of version 3, the key's id in hex."""
 
     version: int

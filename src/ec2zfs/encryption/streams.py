@@ -6,20 +6,19 @@ A fault of the disk is told here, where the file's name is known, so a format ne
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ec2zfs.encryption.interface import Content
+from ec2zfs.encryption.digests import Passed
 from ec2zfs.errors import Ec2zfsError, NoSpace, Unreadable, Unwritable
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
+    from _typeshed import WriteableBuffer
 
-_BUFFER = 64 << 10
+    from ec2zfs.encryption.interface import Content
+
 _PIECE = 1 << 20
 _FIRST = 32 << 10
 _BLOCK = 64 << 10
@@ -27,108 +26,128 @@ _ZEROS = bytes(_BLOCK)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-class _Passed:
-    def __init__(self) -> None:
-        self._size = 0
-        self._digest = hashlib.sha256()
+class Source:
+    """What is read from an open descriptor, from where that stands; `path` is for errors."""
 
-    def count(self, data: ReadableBuffer) -> None:
-        view = memoryview(data)
-        self._size += view.nbytes
-        self._digest.update(view)
+    def __init__(self, descriptor: int, path: str) -> None:
+        self._descriptor = descriptor
+        self._path = path
+        self._head = b""
+        self._reader: io.BufferedReader | None = None
+        self._passed = Passed()
+        self.fault: Ec2zfsError | None = None
+
+    @property
+    def name(self) -> str:
+        """How errors call it."""
+        return shown(self._path)
+
+    def head(self, size: int) -> bytes:
+        """The first `size` bytes, or all, which are read again by what follows. Raises `Unreadable`.
+
+        A small file needs no room for a large one. To be asked for once, and first.
+        """
+        pieces, left = [self._read(min(size, _FIRST))], size
+        while pieces[-1] and (left := left - len(pieces[-1])):
+            pieces.append(self._read(left))
+        self._head = b"".join(pieces)
+        return self._head
+
+    def reader(self) -> io.BufferedReader:
+        """All of it for a library that reads small pieces: a stream that Python's own code does not slow."""
+        if self._reader is None:
+            self._reader = io.BufferedReader(_Unread(self), _PIECE)
+        return self._reader
+
+    def pieces(self) -> Iterator[bytes]:
+        """All of it, in pieces. Raises `Unreadable`."""
+        while piece := self.next():
+            yield piece
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is more of it still. Raises `Unreadable`."""
+        return bool(self.reader().read(1))
+
+    def next(self, size: int = _PIECE) -> bytes:
+        """The next bytes, at most so many; none at the end. Raises `Unreadable`."""
+        if not self._head:
+            return self._read(size)
+        piece, self._head = self._head[:size], self._head[size:]
+        return piece
 
     def content(self) -> Content:
-        return Content(self._size, self._digest.digest())
+        """What has been read up to now."""
+        return self._passed.content()
+
+    def _read(self, size: int) -> bytes:
+        try:
+            data = os.read(self._descriptor, size)
+        except OSError as error:
+            self.fault = Unreadable(f"{self.name} cannot be read: {error.strerror}.")
+            raise self.fault from error
+        self._passed.count(data)
+        return data
 
 
-class _Descriptor(io.RawIOBase):
-    def __init__(self, descriptor: int, name: str) -> None:
-        self._descriptor = descriptor
-        self._name = name
-        self.passed = _Passed()
-        self.fault: Ec2zfsError | None = None
+class _Unread(io.RawIOBase):
+    """What a source has not given yet."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         view = memoryview(buffer)
-        try:
-            size = os.readv(self._descriptor, [view])
-        except OSError as error:
-            self.fault = Unreadable(f"{self._name} cannot be read: {error.strerror}.")
-            raise self.fault from error
-        self.passed.count(view[:size])
-        return size
-
-
-class Source:
-    """What is read from an open descriptor, from where that stands; `name` is for errors."""
-
-    def __init__(self, descriptor: int, name: str) -> None:
-        self._raw = _Descriptor(descriptor, name)
-        self._buffered = io.BufferedReader(self._raw, _BUFFER)
-        self.name = name
-
-    @property
-    def fault(self) -> Ec2zfsError | None:
-        """Why it could not be read, if so."""
-        return self._raw.fault
-
-    def read(self, size: int) -> bytes:
-        """The next `size` bytes, or fewer at the end. Raises `Unreadable`."""
-        return self._buffered.read(size)
-
-    def head(self, size: int) -> bytes:
-        """The first `size` bytes, or all. Raises `Unreadable`. Small files need no room for large ones."""
-        first = self.read(min(size, _FIRST))
-        return first if len(first) < _FIRST else first + self.read(size - len(first))
-
-    def pieces(self, head: bytes = b"") -> Iterator[bytes]:
-        """All that is left, in pieces, after `head`, which was read before."""
-        while head:
-            yield head
-            head = self._buffered.read(_PIECE)
-
-    def content(self) -> Content:
-        """What has been read up to now."""
-        return self._raw.passed.content()
+        data = self._source.next(len(view))
+        view[: len(data)] = data
+        return len(data)
 
 
 class Sink:
-    """What is written to an open descriptor; `name` is for errors. What was not flushed is never written by itself.
+    """What is written to an open descriptor; `path` is for errors. What was not flushed is never written by itself.
 
     `holes`: the descriptor is a new file's, in which blocks of zeros become holes.
     """
 
-    def __init__(self, descriptor: int, name: str, *, holes: bool = False) -> None:
+    def __init__(self, descriptor: int, path: str, *, holes: bool = False) -> None:
         self._descriptor = descriptor
+        self._path = path
         self._holes = holes
         self._pending = bytearray()
-        self._passed = _Passed()
-        self.name = name
+        self._passed = Passed()
         self.fault: Ec2zfsError | None = None
+
+    @property
+    def name(self) -> str:
+        """How errors call it."""
+        return shown(self._path)
 
     def write(self, data: bytes) -> int:
         """Take the next bytes. Raises `NoSpace`, or `Unwritable` for any other fault of the disk."""
-        if len(self._pending) + len(data) < _BUFFER:
-            self._pending += data
-        else:
-            self.flush()
+        if len(data) >= _PIECE and not self._pending:
             self._write(data)
+        else:
+            self._pending += data
+            if len(self._pending) >= _PIECE:
+                self.flush()
         return len(data)
 
     def flush(self) -> None:
         """Have all that was taken written. Raises as `write` does."""
-        self._write(self._pending)
-        self._pending = bytearray()
+        data, self._pending = self._pending, bytearray()
+        self._write(data)
 
     def close(self) -> None:
         """Have all that was taken written, and a hole at the end too. Raises as `write` does."""
         self.flush()
         if self._holes:
-            with self._told():
-                os.ftruncate(self._descriptor, self.content().size)
+            try:
+                os.ftruncate(self._descriptor, self._passed.size)
+            except OSError as error:
+                raise self._unwritable(error) from error
 
     def content(self) -> Content:
         """What has been written up to now."""
@@ -136,12 +155,14 @@ class Sink:
 
     def _write(self, data: bytes | bytearray) -> None:
         view = memoryview(data)
-        with self._told():
+        try:
             if self._holes:
                 for at in range(0, len(view), _BLOCK):
                     self._put_or_leave(view[at : at + _BLOCK])
             else:
                 self._put(view)
+        except OSError as error:
+            raise self._unwritable(error) from error
         self._passed.count(data)
 
     def _put_or_leave(self, block: memoryview) -> None:
@@ -154,13 +175,17 @@ class Sink:
         while left:
             left = left[os.write(self._descriptor, left) :]
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            self.fault = unwritable(self.name, error)
-            raise self.fault from error
+    def _unwritable(self, error: OSError) -> Ec2zfsError:
+        self.fault = unwritable(self.name, error)
+        return self.fault
+
+
+def shown(path: str) -> str:
+    """A path as an error can print it: what is no UTF-8, or would move a terminal's cursor, as escapes."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def unwritable(name: str, error: OSError) -> Ec2zfsError:

@@ -11,6 +11,7 @@ import resource
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 
@@ -23,6 +24,8 @@ from ec2zfs.encryption.streams import Sink, Source
 from ec2zfs.errors import Ec2zfsError
 
 FINISH = b"finish"
+_TELLING_SECONDS = 0.05
+"""So long small tasks may be done before they are told of: then whoever listens is woken for many at once."""
 
 _ending = threading.Event()
 
@@ -69,10 +72,16 @@ def _listen(lines: queue.SimpleQueue[bytes]) -> None:
 
 def _work(lines: queue.SimpleQueue[bytes], carry: Callable[[Source, Sink], None], given: Orders) -> None:
     while (line := lines.get()).strip() != FINISH:
+        told, due = [], time.monotonic() + _TELLING_SECONDS
         for number, task in orders.read_tasks(line):
-            _tell(orders.written_outcome(number, _outcome(task, carry, given)))
+            told.append(orders.written_outcome(number, _outcome(task, carry, given)))
             if _ending.is_set():  # a library that called us back took our leaving for a fault of its own
                 return
+            if time.monotonic() > due:
+                _tell(b"\n".join(told))
+                told, due = [], time.monotonic() + _TELLING_SECONDS
+        if told:
+            _tell(b"\n".join(told))
 
 
 def _outcome(task: Task, carry: Callable[[Source, Sink], None], given: Orders) -> Done | Failed:

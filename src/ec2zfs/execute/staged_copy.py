@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ec2zfs.encryption.files import shown
-from ec2zfs.encryption.streams import unwritable
+from ec2zfs.encryption.streams import shown, unwritable
 from ec2zfs.errors import CommandFailed, HostError, HostKeyChanged, HostKeyUnknown, NoSpace
 from ec2zfs.execute.carrier import Carriage, Carrier
 from ec2zfs.execute.crew import Crew

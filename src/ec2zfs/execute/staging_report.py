@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from ec2zfs.encryption.files import shown
+from ec2zfs.encryption.streams import shown
 from ec2zfs.errors import StagingIncomplete
 from ec2zfs.staging.report import Report, UnreadFile
 

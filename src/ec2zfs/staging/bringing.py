@@ -12,10 +12,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ec2zfs.encryption.files import shown
 from ec2zfs.encryption.interface import Task
 from ec2zfs.encryption.orders import Orders
-from ec2zfs.encryption.streams import unwritable
+from ec2zfs.encryption.streams import shown, unwritable
 from ec2zfs.errors import Refused
 from ec2zfs.model.tree import Child, FileKind
 from ec2zfs.plan.tree_changes import walked

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ec2zfs.encryption.files import shown
+from ec2zfs.encryption.streams import shown
 from ec2zfs.errors import Unreadable
 from ec2zfs.model.tree import parent
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ec2zfs.encryption.files import shown
 from ec2zfs.encryption.interface import Format
-from ec2zfs.encryption.streams import unwritable
+from ec2zfs.encryption.streams import shown, unwritable
 from ec2zfs.errors import Damaged, Refused, Unreadable
 from ec2zfs.staging.seals import read_ends
 from ec2zfs.staging.terms import NameMode, Terms

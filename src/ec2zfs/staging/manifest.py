@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ec2zfs.encryption.files import shown
 from ec2zfs.encryption.identities import Identity
 from ec2zfs.encryption.interface import Content, Done
+from ec2zfs.encryption.streams import shown
 from ec2zfs.errors import Damaged, Ec2zfsError, Refused, WrongIdentity
 from ec2zfs.model.tree import FileKind, below
 from ec2zfs.staging.folder import Folder, read_header

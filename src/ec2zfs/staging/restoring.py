@@ -16,11 +16,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ec2zfs.encryption.files import shown
 from ec2zfs.encryption.identities import Identity
 from ec2zfs.encryption.interface import Done, Failed, Task
 from ec2zfs.encryption.orders import Orders
-from ec2zfs.encryption.streams import unwritable
+from ec2zfs.encryption.streams import shown, unwritable
 from ec2zfs.errors import AlreadyThere, NoSpace
 from ec2zfs.model.tree import FileKind, depth, name, parent
 from ec2zfs.staging.directories import Directories

@@ -13,9 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ec2zfs.encryption.files import shown
 from ec2zfs.encryption.interface import Content
-from ec2zfs.encryption.streams import Sink, unwritable
+from ec2zfs.encryption.streams import Sink, shown, unwritable
 from ec2zfs.errors import Damaged, Unreadable
 
 _FIRST = "ec2zfs-seals\t1"
@@ -50,7 +49,7 @@ class SealsWriter:
             self._target = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise unwritable(shown(str(self._path)), error) from error
-        self._sink = Sink(self._target, shown(str(self._path)))
+        self._sink = Sink(self._target, str(self._path))
         for line in self._head:
             self._write(line)
         return self

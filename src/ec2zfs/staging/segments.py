@@ -17,10 +17,10 @@ from types import TracebackType
 from typing import Self
 
 from ec2zfs.encryption import formats
-from ec2zfs.encryption.files import opened, shown
+from ec2zfs.encryption.files import opened
 from ec2zfs.encryption.identities import Identity
 from ec2zfs.encryption.interface import Content, Recipients
-from ec2zfs.encryption.streams import Sink, Source, unwritable
+from ec2zfs.encryption.streams import Sink, Source, shown, unwritable
 from ec2zfs.errors import Damaged
 from ec2zfs.staging import records
 from ec2zfs.staging.records import End, Head, Record

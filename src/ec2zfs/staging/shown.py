@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ec2zfs.encryption.files import opened, shown
+from ec2zfs.encryption.files import opened
 from ec2zfs.encryption.interface import Content
 from ec2zfs.encryption.streams import Source
 from ec2zfs.errors import Unreadable
@@ -44,8 +44,8 @@ def shown_objects(
 def digest(path: Path) -> Content:
     """Size and SHA-256 of a file. Raises `Unreadable`."""
     with opened(str(path)) as descriptor:
-        source = Source(descriptor, shown(str(path)))
-        for _ in source.pieces(source.head(1)):
+        source = Source(descriptor, str(path))
+        for _ in source.pieces():
             pass
         return source.content()
 

@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ec2zfs.encryption.files import shown
 from ec2zfs.encryption.interface import Done, Failed, Task
-from ec2zfs.encryption.streams import unwritable
+from ec2zfs.encryption.streams import shown, unwritable
 from ec2zfs.errors import Unreadable
 from ec2zfs.model.tree import Node
 from ec2zfs.staging.folder import Folder

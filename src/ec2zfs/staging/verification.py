@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ec2zfs.encryption.files import shown
 from ec2zfs.encryption.identities import Identity
 from ec2zfs.encryption.interface import NOWHERE, Content, Failed, Task
 from ec2zfs.encryption.orders import Orders
+from ec2zfs.encryption.streams import shown
 from ec2zfs.errors import Damaged, Ec2zfsError, Unreadable
 from ec2zfs.model.tree import FileKind
 from ec2zfs.staging.folder import SHARDS, Folder, Header, read_header
