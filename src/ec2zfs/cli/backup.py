@@ -106,6 +106,7 @@ def _show_preview(session: Session, preview: BackupPreview) -> None:
         {
             "volumes to attach and open": preview.volumes,
             "bytes to send, about": preview.bytes,
+            **({"not counted": preview.uncounted} if preview.uncounted else {}),
             "receiver": f"{dollars(hourly)} an hour at most",
             "volumes": f"{dollars(sum(known, Decimal()) if len(known) == len(monthly) else None)} a month",
             "prices": prices.caption,

@@ -133,7 +133,9 @@ def plan_replication(state: ReplicationState) -> ReplicationPlan:
     """Decide for all sources, in an order in which a parent's copy comes before its children's."""
     copies, partings = parted(Copies.of(state), state.pool)
     sealed = {target_name(state.pool, source.name) for source in state.sources if source.encrypted}
-    standing, waiting, plans = set(copies.standing), set[str](), list[DatasetPlan]()
+    # A preview supposes copies, and nothing above them.
+    standing = {place for name in copies.standing for place in (name, *_ancestors(name))}
+    waiting, plans = set[str](), list[DatasetPlan]()
     for source in sorted(state.sources, key=lambda source: source.name):
         target = target_name(state.pool, source.name)
         parents = tuple(CreateParent(name) for name in _ancestors(target) if name not in standing)

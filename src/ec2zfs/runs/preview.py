@@ -36,6 +36,11 @@ class BackupPreview:
         """Estimated stream bytes: what is pending, and what was written since the newest snapshots."""
         return self.replication.bytes + sum(dataset.unsent_bytes for dataset in self.replication.datasets)
 
+    @property
+    def uncounted(self) -> str:
+        """What is sent besides, of a size that is known only then; nothing without staging."""
+        return "what is staged first: its encryption tells its size" if self.staging else ""
+
 
 def preview_backup(parts: BackupParts, now: datetime, at_once: str | None = None) -> BackupPreview:
     """Look at both sides and say what a run would do. Raises what the run itself would raise at its beginning."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from ec2zfs.execute.staging import Stager
 from ec2zfs.hosts.host import Host
 from ec2zfs.model.policy import Keep, PolicyRule, Tier
 from ec2zfs.runs.backup import PRUNE_STAGING, STAGE, BackupParts, back_up
+from ec2zfs.runs.preview import BackupPreview, preview_backup
 from ec2zfs.runs.snapshots import StandIns
 from ec2zfs.runs.staging import Staging
 from ec2zfs.staging.report import UnreadFile
@@ -37,10 +39,23 @@ class StagedDay:
         for name in ("tank", "tank/home", "www", "vault"):
             (self.site.make(name) / "a.txt").write_text(name)
 
-    def back_up(self, when: object = FIRST_DAY) -> Controller:
+    def back_up(self, when: datetime = FIRST_DAY) -> Controller:
         """A run; the controller says how its stages ended."""
-        controller = Controller(self.day)
-        assert isinstance(when, type(FIRST_DAY))
+        self.controller = Controller(self.day)
+        back_up(self.parts(when), POOL_KEY, when, self.controller.journal)
+        return self.controller
+
+    def preview(self, when: datetime) -> BackupPreview:
+        """What a run would do; nothing was changed by asking."""
+        before = self.day.shown()
+        self.controller = Controller(self.day)
+        preview = preview_backup(self.parts(when), when)
+        assert self.day.shown() == before
+        return preview
+
+    def parts(self, when: datetime) -> BackupParts:
+        """What a run at that time is made of, with its staging."""
+        controller = self.controller
         controller.now = when
         plain = controller.parts()
         staging = self.staging()
@@ -49,10 +64,7 @@ class StagedDay:
         def replicator(host: Host) -> Replicator:
             return replace(plain.replicator(host), selection=at_site.sent(lambda: controller.now))
 
-        parts = BackupParts(at_site, plain.upkeep, replicator, staging)
-        self.controller = controller
-        back_up(parts, POOL_KEY, when, controller.journal)
-        return controller
+        return BackupParts(at_site, plain.upkeep, replicator, staging)
 
     def staging(self) -> Staging:
         return Staging(Stager(self.site, "vault", self.folders, Silent()), (STAGED,), self.day.schedule)
@@ -81,6 +93,29 @@ def test_what_is_staged_is_copied_and_the_sources_are_not(staged: StagedDay) -> 
     staged.back_up(NEXT_DAY)
     both = [FIRST, NEXT]
     assert staged.copies() == {"vault/tank": both, "vault/tank/home": both, "www": both}
+
+
+def steps(preview: BackupPreview) -> tuple[list[str], list[tuple[str, str]]]:
+    """What is to be staged, and what of each dataset is to be sent."""
+    assert preview.staging
+    sent = [(plan.replica.source, str(step)) for plan in preview.replication.datasets for step in plan.steps]
+    return [str(step) for step in preview.staging.steps], sent
+
+
+def test_a_preview_tells_what_is_staged_first_and_counts_what_is_staged(staged: StagedDay) -> None:
+    staged.site.take("tank/home", "theirs")
+    first = staged.preview(FIRST_DAY)
+    assert steps(first) == (["create vault/tank/home", "stage tank/home@theirs from nothing"], [])
+    assert [plan.replica.source for plan in first.replication.datasets] == ["www"]
+    assert first.uncounted
+    staged.back_up()
+    assert steps(staged.preview(NEXT_DAY)) == ([], [])
+    staged.site.take("tank/home", "later")
+    staged.staging().stage(NEXT_DAY)
+    staged.site.take("tank/home", "last")
+    to_stage, to_send = steps(staged.preview(NEXT_DAY))
+    assert to_stage == ["stage tank/home@last from @later"]
+    assert to_send[0] == ("vault/tank/home", f"send vault/tank/home@later since @{FIRST}")
 
 
 def test_what_could_not_be_staged_is_raised_when_all_else_is_done(staged: StagedDay) -> None:
