@@ -20,8 +20,10 @@ from ec2zfs.transport.far.handshake import Departed, Handshake, Stranger
 from ec2zfs.transport.far.orders import Orders
 
 _PROOF_SECONDS = 5.0
-_CARRIED_SECONDS = 20.0
-"""What opens a connection by a program (ssh) has so long for all of it."""
+_CARRIED_SECONDS = 30.0
+"""Where a program (ssh) opens a connection, it has so long for all of it: four logins at once are much for a small
+machine. At the end that listens such connections come from loopback.
+"""
 _UNPROVED = 8
 """So many connections may be about to prove themselves; the oldest makes way for another."""
 _AT_A_TIME = 4
@@ -50,7 +52,8 @@ class Links:
     @property
     def handshake(self) -> Handshake:
         """How a connection proves itself."""
-        return Handshake(self._keys.proof, _CARRIED_SECONDS if self._orders.through else _PROOF_SECONDS)
+        carried = self._orders.through or (self._orders.listens and self._orders.address == "127.0.0.1")
+        return Handshake(self._keys.proof, _CARRIED_SECONDS if carried else _PROOF_SECONDS)
 
     @property
     def alive(self) -> list[Connection]:
