@@ -84,9 +84,14 @@ class Gnupg:
         return Secret(self.gpg("--armor", "--passphrase", PASSPHRASE, "--export-secret-keys", name))
 
     def end(self) -> None:
-        """End its agent and remove it."""
+        """End its agent and remove it; the agent removes its sockets meanwhile."""
         subprocess.run(["gpgconf", "--homedir", str(self.home), "--kill", "all"], check=True)
-        shutil.rmtree(self.home)
+        shutil.rmtree(self.home, onerror=_unless_gone)
+
+
+def _unless_gone(_: object, __: str, fault: tuple[type[BaseException], BaseException, object]) -> None:
+    if not isinstance(fault[1], FileNotFoundError):
+        raise fault[1]
 
 
 def age_identity() -> Secret:

@@ -265,6 +265,24 @@ def test_whatever_ends_an_encryption_nothing_is_left(tmp_path: Path, fault: Base
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
+def test_many_large_files_take_no_more_memory_than_few(encrypting: Workers, places: Callable[[str], Path]) -> None:
+    """Each is streamed, and leaves no buffer behind."""
+    (worker,) = encrypting.numbers[:1]
+    for number in range(40):
+        with (places("plain") / str(number)).open("wb") as file:
+            file.truncate(5 << 20)
+    outcomes = encrypting.outcomes(_tasks(places("plain"), places("staged")))
+    peaks = [_peak(worker) for outcome in outcomes if isinstance(outcome, Done)]
+    assert len(peaks) == 40
+    assert peaks[-1] - peaks[7] < 12 << 20
+
+
+def _peak(worker: int) -> int:
+    """The most memory that a process has had, in bytes."""
+    (line,) = (line for line in Path(f"/proc/{worker}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) << 10
+
+
 def test_what_came_between_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"a")
 

@@ -9,6 +9,8 @@ from ec2zfs.encryption.interface import Recipient, Recipients
 from ec2zfs.errors import Damaged, RecipientRefused, Refused, WrongIdentity
 
 if TYPE_CHECKING:
+    from io import BufferedReader
+
     from pyrage.x25519 import Identity
 
     from ec2zfs.encryption.streams import Sink, Source
@@ -48,7 +50,7 @@ class AgeEncryptor:
         if len(head) <= self._small:
             sink.write(pyrage.encrypt(head, self._keys))
         else:
-            _streamed(lambda: pyrage.encrypt_io(source.reader(), sink, self._keys), source, sink)
+            _streamed(lambda reader: pyrage.encrypt_io(reader, sink, self._keys), source, sink)
 
     def close(self) -> None:
         """Nothing was made."""
@@ -69,7 +71,7 @@ class AgeDecryptor:
         if len(head) <= self._small:
             _translated(lambda: sink.write(pyrage.decrypt(head, self._identities)), source, sink)
         else:
-            _streamed(lambda: pyrage.decrypt_io(source.reader(), sink, self._identities), source, sink)
+            _streamed(lambda reader: pyrage.decrypt_io(reader, sink, self._identities), source, sink)
 
     def close(self) -> None:
         """Nothing was made."""
@@ -87,10 +89,11 @@ def _identities(secret: Secret) -> Sequence[Identity]:
     return found
 
 
-def _streamed(carry: Callable[[], object], source: Source, sink: Sink) -> None:
-    _translated(carry, source, sink)
-    if source.goes_on:
-        raise Damaged(f"{source.name} goes on after its end.")
+def _streamed(carry: Callable[[BufferedReader], object], source: Source, sink: Sink) -> None:
+    with source.stream() as reader, sink.beside():
+        _translated(lambda: carry(reader), source, sink)
+        if reader.read(1):
+            raise Damaged(f"{source.name} goes on after its end.")
 
 
 def _translated(carry: Callable[[], object], source: Source, sink: Sink) -> None:

@@ -90,7 +90,7 @@ def _judge(ended: Filtered, source: Source, head: bytes) -> None:
             raise Refused("The passphrase does not open the identity.")
         case gpg.Verdict.DAMAGED:
             raise Damaged(f"{source.name} was altered or cut off ({_why(ended)}).")
-    if not ended.took_all or source.goes_on:
+    if not ended.took_all or source.next(1):
         raise Damaged(f"{source.name} goes on after its end.")
 
 

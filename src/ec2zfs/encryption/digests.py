@@ -1,7 +1,7 @@
-"""The digest of what passes: of a small content at once, of the rest of a large one in a thread beside.
+"""The digest of what passes, made as it passes or in a thread beside.
 
-Hashing leaves Python's lock alone and the libraries that encrypt hold it, so a large file is encrypted on one core
-while another hashes what was read and written.
+Hashing leaves Python's lock alone. A library that encrypts holds it, so what goes through one is hashed beside, on
+another core.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import queue
 import threading
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ec2zfs.encryption.interface import Content
 
-_AT_ONCE = 4 << 20
 _AHEAD = 8
+
+Data = bytes | bytearray | memoryview
 
 
 class Passed:
@@ -23,36 +25,34 @@ class Passed:
     def __init__(self) -> None:
         self.size = 0
         self._digest = hashlib.sha256()
+        self._waiting: queue.Queue[Data | None] | None = None
 
-    def count(self, data: bytes | bytearray | memoryview) -> None:
+    def count(self, data: Data) -> None:
         """Take in what has passed, which nobody changes any more."""
         self.size += len(data)
-        if self.size <= _AT_ONCE:
+        if self._waiting is None:
             self._digest.update(data)
         else:
-            _beside().put((self, data))
+            self._waiting.put(data)
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """Have what passes meanwhile hashed in a thread; of the two, the faster one waits."""
+        waiting: queue.Queue[Data | None] = queue.Queue(_AHEAD)
+        thread = threading.Thread(target=self._hash, args=(waiting,))
+        thread.start()
+        self._waiting = waiting
+        try:
+            yield
+        finally:
+            self._waiting = None
+            waiting.put(None)
+            thread.join()
 
     def content(self) -> Content:
-        """All that has passed up to now."""
-        if self.size > _AT_ONCE:
-            _beside().join()
+        """All that has passed up to now; not while it is hashed beside."""
         return Content(self.size, self._digest.digest())
 
-    def take_in(self, data: bytes | bytearray | memoryview) -> None:
-        """Hash what was counted before, in the thread beside."""
-        self._digest.update(data)
-
-
-@cache
-def _beside() -> queue.Queue[tuple[Passed, bytes | bytearray | memoryview]]:
-    """What the thread has still to hash; it holds so little that whoever is faster waits."""
-    waiting: queue.Queue[tuple[Passed, bytes | bytearray | memoryview]] = queue.Queue(_AHEAD)
-
-    def hash_all() -> None:
-        while True:
-            passed, data = waiting.get()
-            passed.take_in(data)
-            waiting.task_done()
-
-    threading.Thread(target=hash_all, name="digests", daemon=True).start()
-    return waiting
+    def _hash(self, waiting: queue.Queue[Data | None]) -> None:
+        while (data := waiting.get()) is not None:
+            self._digest.update(data)

@@ -9,6 +9,7 @@ import errno
 import io
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from ec2zfs.encryption.digests import Passed
@@ -33,7 +34,6 @@ class Source:
         self._descriptor = descriptor
         self._path = path
         self._head = b""
-        self._reader: io.BufferedReader | None = None
         self._passed = Passed()
         self.fault: Ec2zfsError | None = None
 
@@ -53,21 +53,16 @@ class Source:
         self._head = b"".join(pieces)
         return self._head
 
-    def reader(self) -> io.BufferedReader:
-        """All of it for a library that reads small pieces: a stream that Python's own code does not slow."""
-        if self._reader is None:
-            self._reader = io.BufferedReader(_Unread(self), _PIECE)
-        return self._reader
+    @contextmanager
+    def stream(self) -> Iterator[io.BufferedReader]:
+        """All of it for a library, which may read small pieces; it is hashed beside."""
+        with self._passed.beside():
+            yield io.BufferedReader(_Unread(self), _PIECE)
 
     def pieces(self) -> Iterator[bytes]:
         """All of it, in pieces. Raises `Unreadable`."""
         while piece := self.next():
             yield piece
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether there is more of it still. Raises `Unreadable`."""
-        return bool(self.reader().read(1))
 
     def next(self, size: int = _PIECE) -> bytes:
         """The next bytes, at most so many; none at the end. Raises `Unreadable`."""
@@ -148,6 +143,10 @@ class Sink:
                 os.ftruncate(self._descriptor, self._passed.size)
             except OSError as error:
                 raise self._unwritable(error) from error
+
+    def beside(self) -> AbstractContextManager[None]:
+        """A block in which what a library gives is hashed beside."""
+        return self._passed.beside()
 
     def content(self) -> Content:
         """What has been written up to now."""

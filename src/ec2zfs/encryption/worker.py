@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 from ec2zfs.encryption import formats, orders
@@ -24,6 +24,7 @@ from ec2zfs.encryption.streams import Sink, Source
 from ec2zfs.errors import Ec2zfsError
 
 FINISH = b"finish"
+_PIECE = 1 << 16
 _TELLING_SECONDS = 0.05
 """So long small tasks may be done before they are told of: then whoever listens is woken for many at once."""
 
@@ -35,10 +36,11 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no identity in a core file
     for name in ("RUST_BACKTRACE", "RUST_LIB_BACKTRACE"):
         os.environ.pop(name, None)  # libraries would add pages to what they say
-    given = orders.read_orders(sys.stdin.buffer.readline())
+    coming = _input_lines()
+    given = orders.read_orders(next(coming))
     signal.signal(signal.SIGTERM, _end)
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(lines,), daemon=True).start()
+    threading.Thread(target=_listen, args=(coming, lines), daemon=True).start()
     try:
         _follow(given, lines)
     except Ec2zfsError as error:
@@ -62,8 +64,16 @@ def _end(*_: object) -> None:
     sys.exit(128 + signal.SIGTERM)
 
 
-def _listen(lines: queue.SimpleQueue[bytes]) -> None:
-    for line in sys.stdin.buffer:
+def _input_lines() -> Iterator[bytes]:
+    """The lines of standard input: not by `sys.stdin`, whose lock in a thread that reads would abort our exit."""
+    rest = b""
+    while piece := os.read(0, _PIECE):
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
+
+
+def _listen(coming: Iterator[bytes], lines: queue.SimpleQueue[bytes]) -> None:
+    for line in coming:
         lines.put(line)
         if line.strip() == FINISH:
             return
@@ -71,17 +81,30 @@ def _listen(lines: queue.SimpleQueue[bytes]) -> None:
 
 
 def _work(lines: queue.SimpleQueue[bytes], carry: Callable[[Source, Sink], None], given: Orders) -> None:
-    while (line := lines.get()).strip() != FINISH:
-        told, due = [], time.monotonic() + _TELLING_SECONDS
-        for number, task in orders.read_tasks(line):
-            told.append(orders.written_outcome(number, _outcome(task, carry, given)))
-            if _ending.is_set():  # a library that called us back took our leaving for a fault of its own
-                return
-            if time.monotonic() > due:
-                _tell(b"\n".join(told))
-                told, due = [], time.monotonic() + _TELLING_SECONDS
-        if told:
-            _tell(b"\n".join(told))
+    while (line := lines.get()).strip() != FINISH and not _ending.is_set():
+        with closing(_Report()) as report:
+            for number, task in orders.read_tasks(line):
+                report.add(orders.written_outcome(number, _outcome(task, carry, given)))
+                if _ending.is_set():  # a library that called us back took our leaving for a fault of its own
+                    return
+
+
+class _Report:
+    """Outcomes that are told together, soon; those that are left, when it is closed."""
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+        self._told = time.monotonic()
+
+    def add(self, line: bytes) -> None:
+        self._lines.append(line)
+        if time.monotonic() - self._told > _TELLING_SECONDS:
+            self.close()
+
+    def close(self) -> None:
+        if self._lines:
+            _tell(b"\n".join(self._lines))
+        self._lines, self._told = [], time.monotonic()
 
 
 def _outcome(task: Task, carry: Callable[[Source, Sink], None], given: Orders) -> Done | Failed:

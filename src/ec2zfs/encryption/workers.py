@@ -148,18 +148,22 @@ class _Worker:
 
     def _died(self) -> Ec2zfsError:
         task = next(iter(self.pending.values()), None)
-        at = "" if task is None else f" at {task.source}"
+        at = "" if task is None else f" at {task.source}, or soon after it"
         ended = f"A worker process ended{at}, with exit code {self.child.status()}"
         said = self.child.said() or "it printed nothing"
         return Ec2zfsError(f"{ended}: {said}", hint="Running it again is safe.")
 
 
 def _batches(tasks: Iterable[Task]) -> Iterator[_Batch]:
-    """Small files together, so that few words are exchanged; a large one ends its batch, so that none waits for it."""
+    """Small files together, so that few words are exchanged; a large one travels alone, so that none waits for it."""
     batch = _Batch()
     for task in tasks:
+        size = _size(task)
+        if size >= _BATCH_BYTES and batch.tasks:
+            yield batch
+            batch = _Batch()
         batch.tasks.append(task)
-        batch.size += _size(task)
+        batch.size += size
         if len(batch.tasks) >= _BATCH_TASKS or batch.size >= _BATCH_BYTES:
             yield batch
             batch = _Batch()

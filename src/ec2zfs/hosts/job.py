@@ -18,7 +18,7 @@ _MARK = re.compile(r"EC2ZFS_JOB=([0-9a-f]{16})")
 # before it has been told to end itself would go on to its next line. The 20th word behind the name tells the age.
 _END = """
 job=$1
-marked() { grep -slF "EC2ZFS_JOB=$job" /proc/[0-9]*/environ; }
+marked() { grep -zslF "EC2ZFS_JOB=$job" /proc/[0-9]*/environ; }
 by_age() {
     for f in $1; do
         pid=${f#/proc/} pid=${pid%/environ}

@@ -39,7 +39,8 @@ class BackupPreview:
     @property
     def uncounted(self) -> str:
         """What is sent besides, of a size that is known only then; nothing without staging."""
-        return "what is staged first: its encryption tells its size" if self.staging else ""
+        comes = self.staging is not None and (self.staging.steps or self.snapshots)
+        return "what is staged first: its encryption tells its size" if comes else ""
 
 
 def preview_backup(parts: BackupParts, now: datetime, at_once: str | None = None) -> BackupPreview:

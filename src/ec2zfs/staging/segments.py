@@ -81,7 +81,7 @@ class SegmentWriter:
             raise (self._fault or Damaged(f"{shown(str(self._path))} was not written.")) from None
 
     def _encrypt(self, reading: int) -> None:
-        sink = Sink(self._target, shown(str(self._path)))
+        sink = Sink(self._target, str(self._path))
         try:
             with closing(formats.encryptor(self._recipients)) as encryptor:
                 encryptor.encrypt(Source(reading, "the manifest"), sink)
@@ -155,9 +155,9 @@ class _Decrypting:
             raise self._fault
 
     def _decrypt(self) -> None:
-        name = shown(str(self._path))
+        name = str(self._path)
         try:
-            with opened(str(self._path)) as ciphertext, closing(formats.decryptor(self._identity)) as decryptor:
+            with opened(name) as ciphertext, closing(formats.decryptor(self._identity)) as decryptor:
                 sink = Sink(self._writing, name)
                 decryptor.decrypt(Source(ciphertext, name), sink)
                 sink.flush()

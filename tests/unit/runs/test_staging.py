@@ -109,7 +109,10 @@ def test_a_preview_tells_what_is_staged_first_and_counts_what_is_staged(staged: 
     assert [plan.replica.source for plan in first.replication.datasets] == ["www"]
     assert first.uncounted
     staged.back_up()
-    assert steps(staged.preview(NEXT_DAY)) == ([], [])
+    done = staged.preview(FIRST_DAY)
+    assert steps(done) == ([], [])
+    assert not done.snapshots
+    assert not done.uncounted
     staged.site.take("tank/home", "later")
     staged.staging().stage(NEXT_DAY)
     staged.site.take("tank/home", "last")
