@@ -9,7 +9,7 @@ import errno
 import io
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ec2zfs.encryption.digests import Passed
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ec2zfs.encryption.interface import Content
 
 _PIECE = 1 << 20
+_BUFFER = 64 << 10
 _FIRST = 32 << 10
 _BLOCK = 64 << 10
 _ZEROS = bytes(_BLOCK)
@@ -112,6 +113,7 @@ class Sink:
         self._path = path
         self._holes = holes
         self._pending = bytearray()
+        self._buffer = _BUFFER
         self._passed = Passed()
         self.fault: Ec2zfsError | None = None
 
@@ -122,11 +124,11 @@ class Sink:
 
     def write(self, data: bytes) -> int:
         """Take the next bytes. Raises `NoSpace`, or `Unwritable` for any other fault of the disk."""
-        if len(data) >= _PIECE and not self._pending:
+        if len(data) >= self._buffer and not self._pending:
             self._write(data)
         else:
             self._pending += data
-            if len(self._pending) >= _PIECE:
+            if len(self._pending) >= self._buffer:
                 self.flush()
         return len(data)
 
@@ -144,9 +146,13 @@ class Sink:
             except OSError as error:
                 raise self._unwritable(error) from error
 
-    def beside(self) -> AbstractContextManager[None]:
-        """A block in which what a library gives is hashed beside."""
-        return self._passed.beside()
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """A block in which what a library gives is hashed beside, in large pieces."""
+        self._buffer = _PIECE
+        with self._passed.beside():
+            yield
+        self._buffer = _BUFFER
 
     def content(self) -> Content:
         """What has been written up to now."""
