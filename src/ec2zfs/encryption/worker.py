@@ -102,9 +102,10 @@ class _Report:
             self.close()
 
     def close(self) -> None:
-        if self._lines:
-            _tell(b"\n".join(self._lines))
-        self._lines, self._told = [], time.monotonic()
+        lines, self._lines = self._lines, []  # never told twice, wherever a signal comes
+        if lines:
+            _tell(b"\n".join(lines))
+        self._told = time.monotonic()
 
 
 def _outcome(task: Task, carry: Callable[[Source, Sink], None], given: Orders) -> Done | Failed:
