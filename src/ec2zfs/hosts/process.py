@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from ec2zfs.hosts.halting import TICK_SECONDS, heed, obeyed, undisturbed
+from ec2zfs.hosts.halting import TICK_SECONDS, Halted, heed, obeyed, undisturbed
 from ec2zfs.hosts.secret import Secret
 
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -59,10 +59,11 @@ def start(
     """Start a process as the leader of its own session; of our other descriptors it has the `inherited` ones alone.
 
     Raises FileNotFoundError when there is no such program, PermissionError when a file that was named by its path is
-    none.
+    none. An interrupt that comes while it waits for the program to begin ends that first.
     """
+    process: Process = subprocess.Popen.__new__(subprocess.Popen)  # known before it is made
     try:
-        return subprocess.Popen(
+        process.__init__(  # type: ignore[misc]
             list(argv),
             stdin=stdin,
             stdout=stdout,
@@ -72,11 +73,16 @@ def start(
             start_new_session=True,
             pass_fds=inherited,
         )
+    except (KeyboardInterrupt, SystemExit, Halted):
+        if getattr(process, "pid", None) is not None:
+            _end(process)
+        raise
     except PermissionError as error:
         if "/" in argv[0]:
             raise
         # A directory of PATH that we may not search, and the program in no other.
         raise FileNotFoundError(argv[0]) from error
+    return process
 
 
 def execute(
@@ -125,11 +131,16 @@ def _end_both(process: Process, end: Callable[[], None]) -> None:
         try:
             end()
         finally:
-            kill(process, signal.SIGTERM)
-            reap(process, GRACE_SECONDS)
-            kill(process, signal.SIGKILL)
-            reap(process, GRACE_SECONDS)
-            close(process)
+            _end(process)
+
+
+def _end(process: Process) -> None:
+    with undisturbed():
+        kill(process, signal.SIGTERM)
+        reap(process, GRACE_SECONDS)
+        kill(process, signal.SIGKILL)
+        reap(process, GRACE_SECONDS)
+        close(process)
 
 
 def kill(process: Process, number: signal.Signals) -> None:
