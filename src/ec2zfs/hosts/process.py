@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from ec2zfs.hosts.halting import TICK_SECONDS, Halted, heed, obeyed, undisturbed
+from ec2zfs.hosts.halting import TICK_SECONDS, heed, obeyed, undisturbed
 from ec2zfs.hosts.secret import Secret
 
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -73,7 +73,7 @@ def start(
             start_new_session=True,
             pass_fds=inherited,
         )
-    except (KeyboardInterrupt, SystemExit, Halted):
+    except (KeyboardInterrupt, SystemExit):
         if getattr(process, "pid", None) is not None:
             _end(process)
         raise
@@ -135,12 +135,11 @@ def _end_both(process: Process, end: Callable[[], None]) -> None:
 
 
 def _end(process: Process) -> None:
-    with undisturbed():
-        kill(process, signal.SIGTERM)
-        reap(process, GRACE_SECONDS)
-        kill(process, signal.SIGKILL)
-        reap(process, GRACE_SECONDS)
-        close(process)
+    kill(process, signal.SIGTERM)
+    reap(process, GRACE_SECONDS)
+    kill(process, signal.SIGKILL)
+    reap(process, GRACE_SECONDS)
+    close(process)
 
 
 def kill(process: Process, number: signal.Signals) -> None:
