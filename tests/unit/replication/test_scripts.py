@@ -18,8 +18,8 @@ from ec2zfs.tools.zfs_scripts import script_text, side_by_side, zfs_script
 from ec2zfs.tools.zfs_streams import parse_sizes, sizes
 
 PRETENDER = """#!/bin/sh
-printf '%s|' "$@" >>"$LOG"
-echo >>"$LOG"
+called=$(printf '%s|' "$@"; echo .)
+printf '%s\\n' "${called%.}" >>"$LOG"  # at once: others write beside it
 case "$*" in
 *vanished*) echo "cannot open '$3': dataset does not exist" >&2; exit 1 ;;
 'list'*'known') exit 0 ;;
