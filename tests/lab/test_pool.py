@@ -46,8 +46,9 @@ OTHER = PoolDesign("other", Layout(Redundancy.MIRROR, 1, 2, 1))
 WRONG = Secret(b"a key that opens some other pool, not this")
 LUKS = b"LUKS\xba\xbe"
 MAKING = "^zpool create"
-HOLD = f"timeout {BOOT:g} sh -c \"until pkill -STOP -f '{MAKING}'; do sleep 0.05; done\""
-"""Lets `zpool create` stand still as soon as it is seen."""
+HELD = f"pgrep --runstates T -f '{MAKING}'"
+HOLD = f"timeout {BOOT:g} sh -c \"until {HELD}; do pkill -STOP -f '{MAKING}'; sleep 0.05; done\""
+"""Lets `zpool create` stand still as soon as it is seen; in the middle of a call of the kernel, after that."""
 
 
 class Counting:
@@ -107,7 +108,7 @@ def killed_while_the_pool_is_made(lab: LabDescription, settings: Path, instance:
     watch = subprocess.Popen(login_argv(lab, instance, ("sudo", "sh", "-c", HOLD)))
     try:
         killed(settings, lambda: watch.poll() == 0)
-        assert len(printed(lab, instance, "pgrep", "--runstates", "T", "-f", MAKING).split()) == 1
+        assert len(printed(lab, instance, "sh", "-c", HELD).split()) == 1
     finally:
         watch.kill()
         watch.wait()
