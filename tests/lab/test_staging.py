@@ -149,7 +149,7 @@ def test_killed_at_any_moment(site: Site) -> None:
     site.stage()
     site.ends.sh(EDITS, f"/mnt/{site.source}")
     site.ends.sh(
-        'i=0; while [ $i -lt 300 ]; do head -c 20000 /dev/urandom > "$1/many$i"; i=$((i+1)); done',
+        'i=0; while [ $i -lt 150 ]; do head -c 20000 /dev/urandom > "$1/many$i"; i=$((i+1)); done',
         f"/mnt/{site.source}",
     )
     site.snapshot("second")
