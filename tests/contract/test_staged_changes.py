@@ -182,3 +182,24 @@ def test_a_base_after_a_whole_diff_has_nothing_to_mend(it: Site, change: str) ->
     report = it.bring(Hints.everywhere())
     assert (report.encrypted, report.mended) == (0, 0)
     it.assert_same()
+
+
+def test_a_file_of_which_diffs_may_be_silent_is_looked_at_each_time(it: Site) -> None:
+    """One of its names went, the latest maybe; `zfs diff` does not say more of it, so here no line does."""
+    (it.live / "free/linked").unlink()
+    (it.live / "d").rename(it.live / "moved")
+    it.stage()
+    for content, lost in (("once", False), ("twice", False), ("without the snapshot before", True), ("more", False)):
+        (it.live / "moved/linked").write_text(content)
+        it.take()
+        report = it.bring(Hints(), lost=lost)
+        assert report.encrypted == 1
+        it.assert_same()
+    (it.live / "moved/linked").rename(it.live / "again told of")
+    it.stage()
+    (it.live / "one").unlink()
+    (it.live / "again told of").unlink()
+    it.stage()
+    it.take()
+    assert it.bring(Hints()).encrypted == 0
+    it.assert_same()

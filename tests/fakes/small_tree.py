@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, replace
 
 from ec2zfs.model.tree import Child, Difference, DifferenceKind, FileKind, Node, below, name, parent
 
+ROOT = 1
+
 
 @dataclass
 class Object:
-    """One object; `generation` tells one from another that had its number before."""
+    """One object; `generation` tells it from one that had its number before, `home` is where it got its last name."""
 
     kind: FileKind
     generation: int
@@ -24,13 +26,14 @@ class Object:
     mode: int = 0o644
     links: int = 0
     names: dict[bytes, int] = field(default_factory=dict)
+    home: int = ROOT
 
 
 @dataclass
 class SmallTree:
     """The file system; a `copy()` of it is a snapshot, and a `Tree`."""
 
-    objects: dict[int, Object] = field(default_factory=lambda: {1: Object(FileKind.DIRECTORY, 0, 0, 0)})
+    objects: dict[int, Object] = field(default_factory=lambda: {ROOT: Object(FileKind.DIRECTORY, 0, 0, 0)})
     clock: int = 0
 
     def copy(self) -> SmallTree:
@@ -102,15 +105,15 @@ class SmallTree:
     # What it looks like
 
     def inode(self, path: bytes) -> int | None:
-        inode: int | None = 1
+        inode: int | None = ROOT
         for each in path.split(b"/") if path else ():
             inode = None if inode is None else self.objects[inode].names.get(each)
         return inode
 
     def paths(self) -> dict[int, list[bytes]]:
         """All paths of each object."""
-        found: dict[int, list[bytes]] = {1: [b""]}
-        ahead = [(b"", 1)]
+        found: dict[int, list[bytes]] = {ROOT: [b""]}
+        ahead = [(b"", ROOT)]
         while ahead:
             place, inode = ahead.pop()
             for each, child in self.objects[inode].names.items():
@@ -141,6 +144,7 @@ class SmallTree:
         assert name(path) not in directory.names, path
         directory.names[name(path)] = inode
         self.objects[inode].links += 1
+        self.objects[inode].home = self._known(parent(path))
         directory.modified = directory.changed = self._now()
 
     def _take(self, path: bytes) -> None:
@@ -150,21 +154,30 @@ class SmallTree:
 
 
 def diff(old: SmallTree, new: SmallTree) -> Iterator[Difference]:
-    """What `zfs diff` says of two snapshots: in the order of the objects' numbers, one path an object."""
+    """What `zfs diff` says of two snapshots: in the order of the objects' numbers, one path an object.
+
+    It finds the path where the object got its last name; of one that has none there it says nothing (OpenZFS 2.3.2).
+    """
     before, after = old.paths(), new.paths()
     for inode in sorted({*before, *after}):
         was, now = old.objects.get(inode), new.objects.get(inode)
+        went, came = _told_by(old, before, inode), _told_by(new, after, inode)
         if was and now and was.generation == now.generation:
-            if was.changed == now.changed:
+            if was.changed == now.changed or not (went or came or inode == ROOT):
                 continue
-            if before[inode] == after[inode] or len(before[inode]) != len(after[inode]):
-                went = [path for path in before[inode] if path not in after[inode]]
-                told = went if went and len(after[inode]) < len(before[inode]) else after[inode]
-                yield Difference(DifferenceKind.MODIFIED, now.kind, told[-1], told[-1])
+            if went and came and was.links == now.links and {*before[inode]} != {*after[inode]}:
+                yield Difference(DifferenceKind.RENAMED, now.kind, went, came)
             else:
-                yield Difference(DifferenceKind.RENAMED, now.kind, before[inode][-1], after[inode][-1])
+                yield Difference(DifferenceKind.MODIFIED, now.kind, came or went, came or went)
             continue
-        if was:
-            yield Difference(DifferenceKind.REMOVED, was.kind, before[inode][-1], before[inode][-1])
-        if now:
-            yield Difference(DifferenceKind.ADDED, now.kind, after[inode][-1], after[inode][-1])
+        if was and went:
+            yield Difference(DifferenceKind.REMOVED, was.kind, went, went)
+        if now and came:
+            yield Difference(DifferenceKind.ADDED, now.kind, came, came)
+
+
+def _told_by(tree: SmallTree, paths: Mapping[int, list[bytes]], inode: int) -> bytes:
+    """The path that `zfs diff` finds; empty when it finds none, and for the root."""
+    found = tree.objects.get(inode)
+    places = paths.get(found.home, []) if found else []
+    return next((path for path in paths.get(inode, ()) if path and parent(path) in places), b"")

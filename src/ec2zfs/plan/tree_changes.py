@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from ec2zfs.model.tree import Child, FileKind, Tree, below, depth, parent
@@ -69,25 +69,36 @@ class Renew:
 
 
 @dataclass(frozen=True, slots=True)
+class Stray:
+    """From now on a diff may say nothing of an object, whatever becomes of it: it lost a name, and has others still."""
+
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
 class Describe:
     """Give a directory the metadata that the new tree says, after everything in it is done."""
 
     path: bytes
 
 
-Step = StepAside | Remove | Place | Make | Link | Renew | Describe
+Step = StepAside | Remove | Place | Make | Link | Renew | Stray | Describe
 
 
-def changes(names: Names, old: Tree, new: Tree) -> Iterator[Step]:
-    """The steps in their order. Paths of `StepAside` and `Remove` are those of the old tree, all others of the new."""
-    return _Changes(names, old, new).steps()
+def changes(names: Names, old: Tree, new: Tree, astray: Collection[int] = ()) -> Iterator[Step]:
+    """The steps in their order. Paths of `StepAside` and `Remove` are those of the old tree, all others of the new.
+
+    `astray`: the objects of which the steps to the old tree said `Stray`. They are looked at, told of or not.
+    """
+    return _Changes(names, old, new, astray).steps()
 
 
 class _Changes:
-    def __init__(self, names: Names, old: Tree, new: Tree) -> None:
+    def __init__(self, names: Names, old: Tree, new: Tree, astray: Collection[int]) -> None:
         self.names = names
         self.old = old
         self.new = new
+        self.astray = astray
         self.origins = self._moved()
         """By which old path each object is fetched that gets a new name."""
         self.linked = self._linked()
@@ -162,12 +173,17 @@ class _Changes:
             else:
                 yield Make(path, child)
 
-    def _renewed(self) -> Iterator[Renew]:
-        done = set[Child]()
+    def _renewed(self) -> Iterator[Renew | Stray]:
+        done, untold = set[Child](), self._untold()
         moved = ((self.origins[child], path) for path, child in self.names.gained if child in self.origins)
-        for before, after in itertools.chain(moved, self.names.kept(), self._left()):
+        for before, after in itertools.chain(moved, self.names.kept(), self._sought_again(untold)):
             old, new = self.old.node(before), self.new.node(after)
-            if old is None or new is None or new.kind is FileKind.DIRECTORY or old.changed == new.changed:
+            if old is None or new is None or new.kind is FileKind.DIRECTORY:
+                continue
+            if new.inode in untold:
+                del untold[new.inode]
+                yield Stray(new.inode)
+            if old.changed == new.changed:
                 continue
             if new.child not in done:
                 self.renewed.add(parent(after))
@@ -175,11 +191,11 @@ class _Changes:
             if new.links > 1:
                 done.add(new.child)
 
-    def _left(self) -> Iterator[tuple[bytes, bytes]]:
-        """An old and a new path of each object that lost a name, got none, and has others still.
+    def _untold(self) -> dict[int, bytes | None]:
+        """The objects of which a diff may say nothing, each with the name that it lost just now.
 
-        `zfs diff` tells of an object by one name only, and that may be the one that went. So behind the others, which
-        nothing tells of, the object may have changed: they are looked for among what was told of, else anywhere.
+        `zfs diff` tells of an object by one name only, the one that it got last. If it lost that, it is told of by that
+        once, and then no more: until it gets another, as long as it has names at all, what changes is to be looked for.
         """
         came = set(self.names.gained.numbers())
         lost, links = dict[Child, bytes](), dict[Child, int]()
@@ -189,15 +205,29 @@ class _Changes:
                 if node is not None and node.links > 1:
                     lost.setdefault(child, path)
                     links[child] = links.get(child, node.links) - 1
-        left = {child: path for child, path in lost.items() if links[child]}
-        for _, path in self.names.kept() if left else ():
-            if node := self.new.node(path):
-                left.pop(node.child, None)
-        for path, child in walked(self.new) if left else ():
-            if child in left:
-                yield left.pop(child), path
-                if not left:
-                    return
+        found: dict[int, bytes | None] = dict.fromkeys(self.astray) if self.astray else {}
+        found.update((child.inode, path) for child, path in lost.items() if links[child])
+        for _, child in self.names.gained:
+            found.pop(child.inode, None)
+        return found
+
+    def _sought_again(self, untold: Mapping[int, bytes | None]) -> Iterator[tuple[bytes, bytes]]:
+        """An old and a new path of each object that is untold still, wherever it stands."""
+        moved = dict[Child, bytes]()
+        for path, child in walked(self.new) if untold else ():
+            if child.kind is FileKind.DIRECTORY or child.inode not in untold:
+                continue
+            before = untold[child.inode] or path
+            node = self.old.node(before)
+            if node is not None and node.child == child:
+                yield before, path
+            else:
+                moved[child] = path
+            if len(moved) == len(untold):
+                break
+        for path, child in walked(self.old) if moved else ():
+            if child in moved:
+                yield path, moved.pop(child)
 
     def _described(self) -> Iterator[Describe]:
         touched = {*self.names.gained.directories(), *self.renewed}

@@ -76,10 +76,14 @@ def bring(
 
 @dataclass(frozen=True)
 class _Start:
-    """Where it begins: the new segment's number, what was left unread, to whom was encrypted. `afresh`: at nothing."""
+    """Where it begins: the new segment's number, what was left unread, to whom was encrypted. `afresh`: at nothing.
+
+    `astray`: of what the diff may say nothing.
+    """
 
     number: int = 1
     unread: frozenset[int] = frozenset()
+    astray: frozenset[int] = frozenset()
     recipients: tuple[str, ...] = ()
 
     @property
@@ -95,8 +99,10 @@ def _started(place: Folder, terms: Terms, *, anew: bool) -> _Start:
         begun(place, terms)
         return _Start()
     _check(place, staged, terms)
-    unread = read_seals(place.seals(staged.number)).unread if staged.unread else frozenset[int]()
-    return _Start(staged.number + 1, unread, staged.recipients)
+    if not staged.unread and not staged.astray:
+        return _Start(staged.number + 1, recipients=staged.recipients)
+    sealed = read_seals(place.seals(staged.number))
+    return _Start(staged.number + 1, sealed.unread, sealed.astray, staged.recipients)
 
 
 def _check(place: Folder, staged: Staged, terms: Terms) -> None:
@@ -140,7 +146,11 @@ def _phases(
 ) -> Iterator[Iterator[Task]]:
     """What there is to do, one after the other: the next begins when all that the last asked for is encrypted."""
     if old is not None:
-        yield Following(old, store.source, store, base=base).tasks(compared(old, store.source, hints), hints)
+        names = compared(old, store.source, hints)
+        yield Following(old, store.source, store, base=base).tasks(names, hints, start.astray)
+    else:
+        for inode in start.astray:
+            store.log.astray(inode)
     if base:
         walk = Base(place, store.source, store, None if start.afresh else start.unread)
         yield walk.tasks()

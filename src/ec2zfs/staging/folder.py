@@ -34,13 +34,15 @@ class Header:
 class Staged:
     """What a folder says of itself in clear.
 
-    `number` is that of its last segment, `unread` how many files that could not encrypt, and `recipients` the
-    fingerprints of those to whom it, and every file since then, is encrypted.
+    `number` is that of its last segment, `recipients` are the fingerprints of those to whom it, and every file since
+    then, is encrypted. `unread` is how many files that could not encrypt, `astray` of how many the next diff may be
+    silent.
     """
 
     number: int
-    unread: int
     recipients: tuple[str, ...]
+    unread: int
+    astray: int
     names: NameMode
     format: Format
 
@@ -121,8 +123,7 @@ def stands(folder: Path) -> Staged | None:
     numbers = place.numbers()
     if not numbers:
         raise Damaged(f"{shown(str(folder))} has no manifest.")
-    recipients, unread = read_ends(place.seals(numbers[-1]))
-    return Staged(numbers[-1], unread, recipients, header.names, header.format)
+    return Staged(numbers[-1], *read_ends(place.seals(numbers[-1])), header.names, header.format)
 
 
 def read_header(place: Folder) -> Header:

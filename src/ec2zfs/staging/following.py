@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ec2zfs.encryption.interface import Task
 from ec2zfs.model.tree import Child, FileKind, Node, Tree, name, parent
-from ec2zfs.plan.tree_changes import Describe, Link, Make, Place, Remove, Renew, Step, StepAside, changes
+from ec2zfs.plan.tree_changes import Describe, Link, Make, Place, Remove, Renew, Step, StepAside, Stray, changes
 from ec2zfs.plan.tree_comparison import Names
 from ec2zfs.plan.tree_hints import Hints
 from ec2zfs.plan.tree_names import NameList, numbered
@@ -25,10 +25,10 @@ class Following:
         self._store = store
         self._base = base
 
-    def tasks(self, names: Names, hints: Hints) -> Iterator[Task]:
+    def tasks(self, names: Names, hints: Hints, astray: Collection[int]) -> Iterator[Task]:
         """Take every step, and ask for each file that is to be encrypted meanwhile."""
         self._renamed(names, hints)
-        for step in changes(names, self._old, self._new):
+        for step in changes(names, self._old, self._new, astray):
             yield from self._taken(step, hints)
 
     def _renamed(self, names: Names, hints: Hints) -> None:
@@ -80,6 +80,8 @@ class Following:
                 self._store.tally.missed += not (_is_told(hints.old, old) or _is_told(hints.new, path))
                 self._describe(path)
                 yield from self._renewed(path, old)
+            case Stray(inode):
+                self._store.log.astray(inode)
             case Describe(path):
                 self._describe(path)
 

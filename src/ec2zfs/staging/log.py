@@ -39,6 +39,10 @@ class Log:
         self._segment.write(Unread(inode, why))
         self._seals.unread(inode)
 
+    def astray(self, inode: int) -> None:
+        """The next diffs may say nothing of an object."""
+        self._seals.astray(inode)
+
 
 @contextmanager
 def logged(place: Folder, number: int, terms: Terms, head: Head) -> Iterator[Log]:

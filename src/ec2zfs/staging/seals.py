@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from ec2zfs.encryption.interface import Content
 from ec2zfs.encryption.streams import Sink, shown, unwritable
@@ -25,7 +25,8 @@ _TAIL_BYTES = 4096
 class Sealed:
     """What the seals of one snapshot say: objects written (with their contents), removed, and left unread.
 
-    `unread` are all that are at that snapshot. `base`: the segment states the whole tree.
+    `unread` and `astray` (of which the next diffs may say nothing) are all that are so at that snapshot. `base`: the
+    segment states the whole tree.
     """
 
     recipients: tuple[str, ...]
@@ -34,6 +35,15 @@ class Sealed:
     written: dict[int, Content] = field(default_factory=dict)
     removed: frozenset[int] = frozenset()
     unread: frozenset[int] = frozenset()
+    astray: frozenset[int] = frozenset()
+
+
+class Ends(NamedTuple):
+    """What the first and the last lines of a file of seals say; `unread` and `astray` are how many."""
+
+    recipients: tuple[str, ...]
+    unread: int
+    astray: int
 
 
 class SealsWriter:
@@ -42,7 +52,7 @@ class SealsWriter:
     def __init__(self, path: Path, recipients: tuple[str, ...], *, base: bool) -> None:
         self._path = path
         self._head = [_FIRST, "\t".join(("recipients", *recipients)), f"base\t{'yes' if base else 'no'}"]
-        self._unread = 0
+        self._unread = self._astray = 0
 
     def __enter__(self) -> Self:
         try:
@@ -70,9 +80,14 @@ class SealsWriter:
         self._unread += 1
         self._write(f"{inode:02x}\tunread")
 
+    def astray(self, inode: int) -> None:
+        """The next diffs may say nothing of an object of the source."""
+        self._astray += 1
+        self._write(f"{inode:02x}\tastray")
+
     def close_with(self, segment: Content) -> None:
         """Seal the segment."""
-        self._write(f"open\t{self._unread}")
+        self._write(f"open\t{self._unread}\t{self._astray}")
         self._write(f"segment\t{segment.size}\t{segment.sha256.hex()}")
         self._sink.flush()
 
@@ -95,19 +110,22 @@ def _sealed(lines: Iterator[list[str]]) -> Sealed:
     """What the lines say; ValueError or StopIteration if they are not whole."""
     recipients, base = _head(lines)
     written: dict[int, Content] = {}
-    removed, unread = set[int](), set[int]()
+    removed, unread, astray = set[int](), set[int](), set[int]()
     for words in lines:
         match words:
-            case ["open", count]:
+            case ["open", *_]:
                 segment = _segment(next(lines))
-                if next(lines, None) is not None or int(count) != len(unread):
+                if next(lines, None) is not None or _counts(words) != (len(unread), len(astray)):
                     raise ValueError(words)
-                return Sealed(recipients, base, segment, written, frozenset(removed), frozenset(unread))
+                sets = (frozenset(each) for each in (removed, unread, astray))
+                return Sealed(recipients, base, segment, written, *sets)
             case [number, "-"]:
                 written.pop(inode := int(number, 16), None)
                 removed.add(inode)
             case [number, "unread"]:
                 unread.add(int(number, 16))
+            case [number, "astray"]:
+                astray.add(int(number, 16))
             case [number, size, digest]:
                 removed.discard(inode := int(number, 16))
                 written[inode] = Content(int(size), bytes.fromhex(digest))
@@ -116,15 +134,15 @@ def _sealed(lines: Iterator[list[str]]) -> Sealed:
     raise ValueError("the last line is missing")
 
 
-def read_ends(path: Path) -> tuple[tuple[str, ...], int]:
-    """To whom is encrypted, and how many are unread, without reading it all. Raises `Damaged`, or `Unreadable`."""
+def read_ends(path: Path) -> Ends:
+    """What a file of seals says at its ends, without reading it all. Raises `Damaged`, or `Unreadable`."""
     try:
         with path.open("rb") as file:
             head = [file.readline().decode().rstrip("\n").split("\t") for _ in range(3)]
             file.seek(max(file.tell(), os.fstat(file.fileno()).st_size - _TAIL_BYTES))
             *_, before, last = (line.split("\t") for line in file.read().decode().splitlines())
         _segment(last)
-        return _head(iter(head))[0], _count(before)
+        return Ends(_head(iter(head))[0], *_counts(before))
     except OSError as error:
         raise Unreadable(f"{shown(str(path))} cannot be read: {error.strerror}.") from error
     except ValueError as error:
@@ -149,8 +167,9 @@ def _segment(words: list[str]) -> Content:
     return Content(int(size), bytes.fromhex(digest))
 
 
-def _count(words: list[str]) -> int:
-    word, count = words
+def _counts(words: list[str]) -> tuple[int, int]:
+    """How many are unread, and how many astray."""
+    word, unread, astray = words
     if word != "open":
         raise ValueError(words)
-    return int(count)
+    return int(unread), int(astray)

@@ -19,6 +19,7 @@ from ec2zfs.plan.tree_changes import (
     Renew,
     Step,
     StepAside,
+    Stray,
     changes,
 )
 from ec2zfs.plan.tree_comparison import compared
@@ -105,8 +106,11 @@ def _aside(inode: int, kind: FileKind) -> bytes:
 
 
 def two_snapshots(before: Sequence[Edit], after: Sequence[Edit]) -> tuple[SmallTree, SmallTree]:
+    """Of the first one a diff can tell all."""
     tree = SmallTree()
     edit(tree, before)
+    for inode, paths in tree.paths().items():
+        tree.objects[inode].home = tree._known(parent(paths[-1]))
     old = tree.copy()
     edit(tree, after)
     return old, tree
@@ -120,6 +124,50 @@ def followed(old: SmallTree, new: SmallTree, hints: Hints) -> SmallTree:
 def test_with_a_whole_diff_the_copy_is_the_source(before: list[Edit], after: list[Edit]) -> None:
     old, new = two_snapshots(before, after)
     assert followed(old, new, Hints.of(diff(old, new))).seen() == new.seen()
+
+
+@given(EDITS)
+def test_snapshot_after_snapshot_what_a_diff_is_silent_of_is_found(edits: list[Edit]) -> None:
+    """Each edit has a snapshot: a name that comes and goes between two leaves no trace but in `zfs diff`'s silence."""
+    tree, astray = SmallTree(), set[int]()
+    copy = tree.copy()
+    for each in edits:
+        old = tree.copy()
+        edit(tree, [each])
+        steps = [*changes(compared(old, tree, Hints.of(diff(old, tree))), old, tree, astray)]
+        copy = staged(old, tree, steps)
+        assert copy.seen() == tree.seen()
+        astray = {step.inode for step in steps if isinstance(step, Stray)}
+
+
+def test_a_file_that_lost_its_latest_name_is_looked_at_until_it_gets_another() -> None:
+    tree = SmallTree()
+    for each in (b"a", b"b"):
+        tree.make(each, FileKind.DIRECTORY)
+    tree.make(b"a/f", FileKind.FILE, b"1")
+    tree.link(b"a/f", b"b/f")
+    old = tree.copy()
+    tree.remove(b"b/f")
+    steps = [*changes(compared(old, tree, Hints.of(diff(old, tree))), old, tree)]
+    inode = tree._known(b"a/f")
+    assert [step for step in steps if isinstance(step, Stray)] == [Stray(inode)]
+
+    old = tree.copy()
+    tree.rename(b"a", b"c")
+    tree.write(b"c/f", b"2")
+    assert not [each for each in diff(old, tree) if each.new == b"c/f"], "nothing is said of it"
+    steps = [*changes(compared(old, tree, Hints.of(diff(old, tree))), old, tree, {inode})]
+    assert staged(old, tree, steps).seen() == tree.seen()
+    assert Stray(inode) in steps
+
+    old = tree.copy()
+    tree.rename(b"c/f", b"c/g")
+    steps = [*changes(compared(old, tree, Hints.of(diff(old, tree))), old, tree, {inode})]
+    assert Stray(inode) not in steps
+
+    old = tree.copy()
+    tree.remove(b"c/g")
+    assert Stray(inode) not in [*changes(compared(old, tree, Hints.of(diff(old, tree))), old, tree, {inode})]
 
 
 @given(EDITS, EDITS)
