@@ -30,7 +30,7 @@ APPEND = (
 # that an emulated machine does in our tests.
 TRANSLATED_APPEND = (
     "norandmaps init_on_alloc=0 hardened_usercopy=off randomize_kstack_offset=0 cgroup_disable=memory psi=0"
-    " transparent_hugepage=never nohz=off highres=off"
+    " transparent_hugepage=never highres=off"
 )
 # The newest processor would be `max`. Its wide registers, fifth level of page tables and guards of user memory are work
 # for the translation; these are what ZFS, LUKS and OpenSSL profit from. With svm, udev would load KVM.
