@@ -119,7 +119,8 @@ def test_the_stream_of_a_controller_that_died_is_resumed_from_the_token(ends: En
         report = replicator.run(plan)
         report.raise_for_errors()
         assert 0 < report.bytes < 11 * MIB
-        assert abs(report.bytes - plan.bytes) < MIB
+        # What was on its way may have arrived after the look: then less is left than the plan says.
+        assert report.bytes < plan.bytes + MIB
     assert ends.snapshots(dataset) == ["one", "two"]
 
 
