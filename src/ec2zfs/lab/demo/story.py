@@ -46,7 +46,6 @@ SOURCES = ("tank/home", "tank/projects")
 BY_HAND = tuple(f"{dataset}@{day}" for day in ("monday", "tuesday") for dataset in ("tank/home", "tank/home/ada"))
 FILES = "/tank/home/ada/files"
 SOURCE_MIB = 240
-INCOMPRESSIBLE = incompressible(SOURCE_MIB) * MIB
 SNAPSHOTS_OF_FILES = 3
 POOL = "cloud"
 MAPPINGS = tuple(f"{POOL}-v{vdev}s{slot}-g1" for vdev in (1, 2) for slot in (1, 2, 3))
@@ -61,7 +60,13 @@ class Scene:
     operator: Operator
     watches: Watches
     marker: str
+    mib: int
     say: Say
+
+    @property
+    def incompressible(self) -> int:
+        """How many bytes of the source no compression makes fewer."""
+        return incompressible(self.mib) * MIB
 
     @property
     def directory(self) -> Path:
@@ -69,8 +74,11 @@ class Scene:
         return Path(self.lab.directory)
 
 
-def demonstrate(directory: Path, say: Say) -> list[Proof]:
-    """Play the story in a lab of its own in `directory` and return what was proven. Raises `DemonstrationFailed`."""
+def demonstrate(directory: Path, say: Say, mib: int = SOURCE_MIB) -> list[Proof]:
+    """Play the story in a lab of its own in `directory`, with a source of so many MiB, and return what was proven.
+
+    Raises `DemonstrationFailed`.
+    """
     from ec2zfs.lab.daemon import Options
 
     began = time.monotonic()
@@ -78,7 +86,7 @@ def demonstrate(directory: Path, say: Say) -> list[Proof]:
         ending.callback(down, directory)
         say("# The local EC2: an API like EC2's, machines in QEMU, and a file server")
         lab = up(directory, Options(owner_pid=os.getpid()), say)
-        scene = _scene(lab, say)
+        scene = _scene(lab, mib, say)
         ending.callback(scene.watches.end)
         scene.watches.begin()
         _build(scene)
@@ -92,7 +100,7 @@ def demonstrate(directory: Path, say: Say) -> list[Proof]:
     return proofs
 
 
-def _scene(lab: LabDescription, say: Say) -> Scene:
+def _scene(lab: LabDescription, mib: int, say: Say) -> Scene:
     directory = Path(lab.directory)
     file = directory / "demo.toml"
     file.write_text(configuration(lab, KEY_FROM_STDIN))
@@ -101,7 +109,7 @@ def _scene(lab: LabDescription, say: Say) -> Scene:
     environment = _clean(os.environ) | lab.environment()
     operator = Operator(file, environment, key, directory / "operator.log", say)
     watches = Watches(directory, partial(watcher_argv, lab), machines.running)
-    return Scene(lab, machines, operator, watches, f"PLAIN-{secrets.token_hex(12)}", say)
+    return Scene(lab, machines, operator, watches, f"PLAIN-{secrets.token_hex(12)}", mib, say)
 
 
 def _clean(environment: Mapping[str, str]) -> dict[str, str]:
@@ -113,7 +121,7 @@ def _build(scene: Scene) -> None:
     run = scene.machines.run
     run(SITE, "mkdir", "-p", FILES)
     run(SITE, "zfs", "snapshot", "-r", "tank/home@monday")
-    arguments = ("first", FILES, scene.marker, str(SOURCE_MIB))
+    arguments = ("first", FILES, scene.marker, str(scene.mib))
     run(SITE, "python3", "-", *arguments, program="make_sources.py")
     run(SITE, "zfs", "snapshot", "-r", "tank/home@tuesday")
     scene.say(run(SITE, "zfs", "list", "-r", "-o", "name,used,refer", "tank").rstrip())
@@ -133,7 +141,7 @@ def _first_day(scene: Scene) -> None:
 
 def _second_day(scene: Scene) -> None:
     scene.say("\n# The second day: files change, and only the difference is sent")
-    arguments = ("second", FILES, scene.marker, str(SOURCE_MIB))
+    arguments = ("second", FILES, scene.marker, str(scene.mib))
     scene.machines.run(SITE, "python3", "-", *arguments, program="make_sources.py")
     scene.operator.types("backup", "--now")
 
@@ -156,7 +164,7 @@ def _copies(scene: Scene) -> tuple[str, Proof]:
 
 def _difference(scene: Scene) -> Proof:
     reports = sorted((scene.directory / "state" / "reports").glob("*.json"))
-    return only_the_difference([json.loads(path.read_text()) for path in reports], INCOMPRESSIBLE)
+    return only_the_difference([json.loads(path.read_text()) for path in reports], scene.incompressible)
 
 
 def _searches(scene: Scene, receiver: str) -> list[Proof]:
@@ -165,7 +173,7 @@ def _searches(scene: Scene, receiver: str) -> list[Proof]:
     volumes, site_disks = (sorted((scene.directory / "volumes").glob(name)) for name in ("vol*", "site*"))
     keys = key_forms(scene.operator.pool_key, POOL, MAPPINGS)
     return [
-        nowhere_in_the_cloud(scene.marker.encode(), site_disks, volumes, len(MAPPINGS), INCOMPRESSIBLE),
+        nowhere_in_the_cloud(scene.marker.encode(), site_disks, volumes, len(MAPPINGS), scene.incompressible),
         keys_nowhere(keys, traces(scene.directory, receiver, scene.operator.configuration)),
     ]
 
