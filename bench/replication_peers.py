@@ -1,6 +1,6 @@
 """Replication beside the peers, on real ZFS in the lab: nothing to do, many small changes, and one large first copy.
 
-Two pools in the site's machine are two hosts to all of them: each tool runs here, in a process of its own, and reaches
+Pools in the site's machine are two hosts to all of them: each tool runs here, in a process of its own, and reaches
 both by ssh in its own way. They take turns on the same copies. Ours is the product's `Replicator` as `ec2zfs backup`
 runs it, with as many streams: observe, plan, run. Exits with 1 when ours is not at most half of the best peer's time
 with nothing to do, not ahead of it with small changes, or under 0.9 of `zfs send | ssh | zfs receive` with the first
@@ -41,17 +41,17 @@ TURNS = 3
 TOOLS = (OURS, "bzfs", "syncoid", "zfs-autobackup")
 CHANGE = """\
 set -eu
-for folder in /mnt/bsite/changed/*/; do echo "$1" >"$folder/note"; done
-zfs snapshot -r "bsite/changed@$1"
+for folder in /mnt/changedsite/changed/*/; do echo "$1" >"$folder/note"; done
+zfs snapshot -r "changedsite/changed@$1"
 """
 FULL = """\
 set -eu
-zfs create bsite/full
-head -c "${1}M" /dev/urandom >/mnt/bsite/full/data
-zfs snapshot bsite/full@first
-zfs set autobackup:full=true bsite/full
+zfs create fullsite/full
+head -c "${1}M" /dev/urandom >/mnt/fullsite/full/data
+zfs snapshot fullsite/full@first
+zfs set autobackup:full=true fullsite/full
 """
-GONE = "zfs destroy -r bcloud/bsite/full || true; zpool sync"
+GONE = "zfs destroy -r fullcloud/fullsite/full || true; zpool sync"
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ class Course:
     snapshots: int
 
     def command(self, tool: str, tree: str) -> list[str]:
-        """How a tool brings `bcloud/bsite/TREE` up to `bsite/TREE`."""
-        source, target = f"bsite/{tree}", f"bcloud/bsite/{tree}"
+        """How a tool brings a tree's copy up to it."""
+        source, target = f"{tree}site/{tree}", f"{tree}cloud/{tree}site/{tree}"
         user = f"{self.access.user}@"
         if tool in (OURS, NOTED):
-            return [sys.executable, "-m", "bench.replication_peers", "--ours", str(self.lab), source]
+            return [sys.executable, "-m", "bench.replication_peers", "--ours", str(self.lab), tree]
         if tool in ("bzfs", CACHED):
             config = str(self.folder / "bzfs_ssh_config")
             options = [
@@ -103,7 +103,7 @@ class Course:
             return [*self.peers.perl("syncoid"), *options, *ways, *ends]
         ways = ["--ssh-config", str(self.folder / "ssh_config"), "--ssh-source", "site", "--ssh-target", "cloud"]
         options = ["--no-snapshot", "--other-snapshots", "--no-thinning", "--no-holds", "--no-guid-check"]
-        return [self.peers.script("zfs-autobackup"), *options, *ways, tree, "bcloud"]
+        return [self.peers.script("zfs-autobackup"), *options, *ways, tree, f"{tree}cloud"]
 
     def prepare(self, datasets: int, changed: int) -> None:
         """Make the pools, and give both ends the buffer that peers look for."""
@@ -112,7 +112,7 @@ class Course:
         script = Path(__file__).with_name("peers_pools.sh").read_text()
         words = (str(datasets), str(self.snapshots), str(changed))
         self.ends.site.run(Command(("sh", "-c", script, "peers_pools.sh", *words), timeout=3600.0))
-        subprocess.run([*self._ssh, "site", "zfs list -r bsite bcloud >/dev/null"], check=True)  # nobody is first
+        subprocess.run([*self._ssh, "site", "zfs list -r >/dev/null"], check=True)  # nobody is first
         for tree in ("many", "changed"):  # ours marks copies that others made, and records properties, once
             subprocess.run(self.command(OURS, tree), check=True, stdout=subprocess.DEVNULL)
 
@@ -148,12 +148,12 @@ class Course:
         for host in ("site", "cloud"):
             subprocess.run([*self._ssh, host, "true"], check=True)
         ssh = shlex.join(self._ssh)
-        line = f"{ssh} site zfs send -L -e -c bsite/full@first | {ssh} cloud zfs receive -u bcloud/bsite/full"
+        line = f"{ssh} site zfs send -L -e -c fullsite/full@first | {ssh} cloud zfs receive -u fullcloud/fullsite/full"
         return self._timed(BARE, ["sh", "-c", line])
 
     def _whole(self, turn: Turn, tree: str, snapshot: str) -> Turn:
         """The turn, if every dataset of the tree has the snapshot on both sides."""
-        here, there = (self._count(f"{top}/{tree}@{snapshot}") for top in ("bsite", "bcloud/bsite"))
+        here, there = (self._count(f"{top}/{tree}@{snapshot}") for top in (f"{tree}site", f"{tree}cloud/{tree}site"))
         return turn if here == there else Turn(turn.tool, None, f"{turn.words} {there} of {here} copies are there")
 
     def _count(self, snapshot: str) -> int:
@@ -221,7 +221,7 @@ MASTER = """\
 """
 
 
-def ours(directory: Path, dataset: str) -> None:
+def ours(directory: Path, tree: str) -> None:
     """Be the controller, as `ec2zfs backup` is while it replicates."""
     from ec2zfs.model.source import Source
 
@@ -229,8 +229,8 @@ def ours(directory: Path, dataset: str) -> None:
     assert lab
     with tempfile.TemporaryDirectory(dir="/var/tmp") as sockets, ExitStack() as stack:
         ends = Ends(*(stack.enter_context(reached(name, lab, Path(sockets))) for name in ("site", "receiver")))
-        replicator = replace(ends.replicator("bcloud"), streams=MOST_STREAMS)
-        report = replicator.run(replicator.plan(replicator.observe([Source(dataset)])))
+        replicator = replace(ends.replicator(f"{tree}cloud"), streams=MOST_STREAMS)
+        report = replicator.run(replicator.plan(replicator.observe([Source(f"{tree}site/{tree}")])))
     report.raise_for_errors()
     print(f"{report.steps} streams")
 
@@ -282,7 +282,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--changed", type=int, default=100, help="datasets with a small change (100)")
     parser.add_argument("--mib", type=int, default=1024, help="size of the first copy in MiB (1024)")
     parser.add_argument("--minutes", type=int, default=30, help="after which a tool is ended (30)")
-    parser.add_argument("--ours", nargs=2, metavar=("LAB", "DATASET"), help=argparse.SUPPRESS)
+    parser.add_argument("--ours", nargs=2, metavar=("LAB", "TREE"), help=argparse.SUPPRESS)
     parser.add_argument("tools", nargs="*", choices=(*TOOLS, []), help="only these")
     return parser.parse_args()
 

@@ -5,14 +5,34 @@
 set -uf
 properties=$1 option=$2
 shift 2
+newline='
+'
+look() {
+    zfs get -Hp "$option" -t filesystem,volume -s local,received,temporary,none -o name,property,source,value "$@"
+}
+
 date +%s
 zfs version || exit 1
 echo
 [ $# -gt 0 ] || exit 0
-printf '%s\n' "$@" | cut -d / -f 1 | sort -u | while read -r pool; do
-    zfs get -Hp -o value ec2zfs:holds "$pool" 2>/dev/null | sed "s/^/holds\t$pool\t/"
+pools=$newline
+for name; do
+    case $pools in *"$newline${name%%/*}$newline"*) ;; *) pools=$pools${name%%/*}$newline ;; esac
 done
+(
+    IFS=$newline
+    # shellcheck disable=SC2086 # a word for each pool
+    zfs get -Hp -o name,value ec2zfs:holds $pools 2>/dev/null
+) | while IFS= read -r line; do printf 'holds\t%s\n' "$line"; done
 echo
-properties=$({ zfs get 2>&1; printf '%s\n' "$properties" | tr , '\n' | sed 's/^/ask /'; } |
-    awk '$1 != "ask" { known[$1]; next } $2 ~ /:/ || $2 in known { print $2 }' | paste -s -d , -)
-exec zfs get -Hp "$option" -t filesystem,volume -s local,received,temporary,none -o name,property,source,value "$properties" "$@"
+exec 3>&1
+said=$(look "$properties" "$@" 2>&1 >&3)
+status=$?
+if [ $status -eq 2 ]; then # it does not know all properties, so it did nothing; which it knows says its help
+    properties=$({ zfs get 2>&1; printf '%s\n' "$properties" | tr , '\n' | sed 's/^/ask /'; } |
+        awk '$1 != "ask" { known[$1]; next } $2 ~ /:/ || $2 in known { print $2 }' | paste -s -d , -)
+    look "$properties" "$@"
+    exit
+fi
+[ -z "$said" ] || printf '%s\n' "$said" >&2
+exit $status

@@ -84,6 +84,44 @@ def test_sizes_of_all_streams_cost_one_execution(zfs: Path) -> None:
     ]
 
 
+OLD = """#!/bin/sh
+called=$(printf '%s|' "$@"; echo .)
+printf '%s\\n' "${called%.}" >>"$LOG"
+case "$*" in
+version) echo zfs-2.1.11-1 ;;
+get) printf '  PROPERTY EDIT\\n  type NO\\n  written YES\\n' >&2; exit 2 ;;
+*snapshots_changed*) echo "bad property list: invalid property 'snapshots_changed'" >&2; exit 2 ;;
+*ec2zfs:holds*) printf 'my pool\\tcloud,attic\\ntank\\t-\\n' ;;
+*) printf 'my pool/a\\ttype\\t-\\tfilesystem\\n'; echo "cannot open 'tank/none': dataset does not exist" >&2; exit 1 ;;
+esac
+"""
+
+
+def test_one_look_does_without_what_an_old_zfs_does_not_know(zfs: Path) -> None:
+    (zfs / "bin" / "zfs").write_text(OLD)
+    names = ("my pool/a", "tank/none", "my pool/b")
+    status, printed, calls = run(zfs_script("zfs_look.sh", "type,snapshots_changed,ec2zfs:x", "-r", *names), zfs)
+    assert (status, printed[1:]) == (
+        1,
+        [
+            "zfs-2.1.11-1",
+            "",
+            "holds\tmy pool\tcloud,attic",
+            "holds\ttank\t-",
+            "",
+            "my pool/a\ttype\t-\tfilesystem",
+        ],
+    )
+    look = "get|-Hp|-r|-t|filesystem,volume|-s|local,received,temporary,none|-o|name,property,source,value"
+    assert calls == [
+        "version|",
+        "get|-Hp|-o|name,value|ec2zfs:holds|my pool|tank|",
+        f"{look}|type,snapshots_changed,ec2zfs:x|my pool/a|tank/none|my pool/b|",
+        "get|",
+        f"{look}|type,ec2zfs:x|my pool/a|tank/none|my pool/b|",
+    ]
+
+
 def test_copies_are_marked_in_one_execution_and_one_that_fails_keeps_no_other_from_it(zfs: Path) -> None:
     command = zfs_script(
         "zfs_identify.sh", "ec2zfs:source", stdin=["c/my files\t4711", "c/vanished\t1", "c/b\t18446744073709551615"]
