@@ -207,7 +207,7 @@ class _Changes:
                     links[child] = links.get(child, node.links) - 1
         found: dict[int, bytes | None] = dict.fromkeys(self.astray) if self.astray else {}
         found.update((child.inode, path) for child, path in lost.items() if links[child])
-        for _, child in self.names.gained:
+        for _, child in self.names.gained if found else ():
             found.pop(child.inode, None)
         return found
 
