@@ -137,9 +137,9 @@ def test_a_stream_that_goes_directly_is_cut_and_killed_and_carried_on(
 def the_line_is_cut_and_the_controller_killed(operator: BehindALine, instance: str, machines: Machines) -> None:
     """The cuts alone are not even told as a setback; after the killing no end is left, here or there."""
     run = operator.starts_backup(instance)
-    until(lambda: operator.told.cuts == CUTS or run.poll() is not None, 120)
+    until(lambda: operator.told.cuts == CUTS or run.poll() is not None, 300)
     before = operator.received(instance)
-    until(lambda: operator.received(instance) > before or run.poll() is not None, 120)
+    until(lambda: operator.received(instance) > before or run.poll() is not None, 300)
     said = operator.log.read_text()
     assert run.poll() is None, said
     assert "Trying again" not in said
