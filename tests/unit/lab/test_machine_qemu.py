@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from ec2zfs.lab.machines.qemu import (
     IDENTITY_BYTES,
     PORTS,
+    RELAY,
     TRANSLATED_CPU,
     Accelerator,
     Boot,
@@ -24,6 +26,7 @@ from ec2zfs.lab.machines.qemu import (
     free_port,
     identity,
 )
+from ec2zfs.lab.machines.warm import NOBODY
 
 BOOT = Boot(Path("/i/vmlinuz"), Path("/i/initrd"), Path("/m/root.qcow2"))
 WIRING = Wiring("127.3.4.5", 2222, 9169)
@@ -66,6 +69,14 @@ def test_the_accelerator(accelerator: Accelerator, words: list[str]) -> None:
     assert [values(argv(accelerator), option)[0] for option in ("-accel", "-cpu", "-smp")] == words
     fixed = "norandmaps" in values(argv(accelerator), "-append")[0]
     assert fixed == (accelerator is TCG), "addresses stay random wherever that costs nothing"
+
+
+def test_a_template_is_good_for_every_copy_of_this_program() -> None:
+    words = " ".join(argv(wiring=NOBODY))
+    assert "hostfwd=tcp:127.0.0.1:0-" in words
+    for mine in (str(RELAY.parent), sys.executable):
+        assert mine not in words
+        assert mine in " ".join(argv())
 
 
 @pytest.mark.parametrize(

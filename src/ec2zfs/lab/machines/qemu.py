@@ -80,12 +80,13 @@ class Plugged:
 class Wiring:
     """Where the guest's network ends on the host: ssh at `address`:`ssh_port`, metadata on loopback `metadata_port`.
 
-    `ports`: the first and the last of the TCP ports that are the guest's own at `address`, None for none.
+    Without a `metadata_port` there is no metadata. `ports`: the first and the last of the TCP ports at `address` that
+    are the guest's own, None for none.
     """
 
     address: str
     ssh_port: int
-    metadata_port: int
+    metadata_port: int | None
     ports: tuple[int, int] | None = None
 
 
@@ -208,11 +209,16 @@ def _network(wiring: Wiring) -> str:
     # restrict: a guest reaches the metadata service and nothing else; the host, only its ports for ssh and for streams.
     first, last = wiring.ports or (0, -1)
     forwarded = ((wiring.ssh_port, 22), *((port, port) for port in range(first, last + 1)))
-    relay = shlex.join([sys.executable, "-I", "-S", str(RELAY), str(wiring.metadata_port)])
-    return (
-        "user,id=net,restrict=on,ipv6=off,net=169.254.169.0/24,host=169.254.169.2,dns=169.254.169.3,dhcpstart=169.254.169.15,"
-        + "".join(f"hostfwd=tcp:{wiring.address}:{here}-169.254.169.15:{there}," for here, there in forwarded)
-        + f"guestfwd=tcp:169.254.169.254:80-cmd:{_option(relay)}"
+    ends = [f"hostfwd=tcp:{wiring.address}:{here}-169.254.169.15:{there}" for here, there in forwarded]
+    if wiring.metadata_port is not None:
+        relay = shlex.join([sys.executable, "-I", "-S", str(RELAY), str(wiring.metadata_port)])
+        ends.append(f"guestfwd=tcp:169.254.169.254:80-cmd:{_option(relay)}")
+    return ",".join(
+        [
+            "user,id=net,restrict=on,ipv6=off,net=169.254.169.0/24,host=169.254.169.2,dns=169.254.169.3",
+            "dhcpstart=169.254.169.15",
+            *ends,
+        ]
     )
 
 
