@@ -168,8 +168,8 @@ def _segment(words: list[str]) -> Content:
 
 
 def _counts(words: list[str]) -> tuple[int, int]:
-    """How many are unread, and how many astray."""
-    word, unread, astray = words
+    """How many are unread, and how many astray, of which seals did not tell at first."""
+    word, unread, astray = words if len(words) > 2 else [*words, "0"]
     if word != "open":
         raise ValueError(words)
     return int(unread), int(astray)
