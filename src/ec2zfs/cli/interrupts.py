@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from ec2zfs.hosts.shelter import interrupt
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE = b"ec2zfs: ending in good order. Once more leaves undone what is still to be locked or stopped.\n"
 
@@ -27,7 +29,9 @@ def interruptible() -> Iterator[None]:
     def hear(_number: int, _frame: FrameType | None) -> None:
         nonlocal heard
         heard += 1
-        if heard == 2:
+        if heard == 1:
+            interrupt()
+        elif heard == 2:
             os.write(2, PATIENCE)  # print() may be what was interrupted
         else:
             raise KeyboardInterrupt

@@ -19,6 +19,7 @@ from ec2zfs.hosts.halting import TICK_SECONDS, heed
 from ec2zfs.hosts.host import Stage
 from ec2zfs.hosts.running import Running, end_all
 from ec2zfs.hosts.secret import Secret
+from ec2zfs.hosts.shelter import sheltered
 from ec2zfs.hosts.throttle import Rate, Throttle, unlimited
 
 _LAST_TICK_SECONDS = 0.01
@@ -59,7 +60,8 @@ def run_pipeline(
     try:
         for place, stage in enumerate(stages):
             fed = place > 0 or stage.command.stdin is not None
-            running.append(Running(stage, fed=fed, heard=place < len(stages) - 1))
+            with sheltered():
+                running.append(Running(stage, fed=fed, heard=place < len(stages) - 1))
         _Pipeline(running, meter, limits, Throttle(rate)).carry()
     except BaseException:
         end_all(running)

@@ -18,6 +18,7 @@ from typing import IO
 
 from ec2zfs.hosts.halting import TICK_SECONDS, heed, obeyed, undisturbed
 from ec2zfs.hosts.secret import Secret
+from ec2zfs.hosts.shelter import sheltered
 
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 """Where zfs and cryptsetup stand, which a user's PATH often lacks."""
@@ -59,11 +60,10 @@ def start(
     """Start a process as the leader of its own session; of our other descriptors it has the `inherited` ones alone.
 
     Raises FileNotFoundError when there is no such program, PermissionError when a file that was named by its path is
-    none. An interrupt that comes while it waits for the program to begin ends that first.
+    none. To be called `sheltered` where an interrupt must end it.
     """
-    process: Process = subprocess.Popen.__new__(subprocess.Popen)  # known before it is made
     try:
-        process.__init__(  # type: ignore[misc]
+        return subprocess.Popen(
             list(argv),
             stdin=stdin,
             stdout=stdout,
@@ -73,16 +73,11 @@ def start(
             start_new_session=True,
             pass_fds=inherited,
         )
-    except (KeyboardInterrupt, SystemExit):
-        if getattr(process, "pid", None) is not None:
-            _end(process)
-        raise
     except PermissionError as error:
         if "/" in argv[0]:
             raise
         # A directory of PATH that we may not search, and the program in no other.
         raise FileNotFoundError(argv[0]) from error
-    return process
 
 
 def execute(
@@ -96,8 +91,10 @@ def execute(
     heed()
     data = stdin.reveal() if isinstance(stdin, Secret) else stdin
     source = subprocess.DEVNULL if data is None else subprocess.PIPE
-    process = start(argv, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process: Process | None = None
     try:
+        with sheltered():
+            process = start(argv, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         stdout, stderr = _heard(process, data, math.inf if seconds is None else seconds)
         return Ending(process.returncode, stdout, stderr)
     except subprocess.TimeoutExpired as expired:
@@ -126,7 +123,9 @@ def _heard(process: Process, data: bytes | None, seconds: float) -> tuple[bytes,
         heed()
 
 
-def _end_both(process: Process, end: Callable[[], None]) -> None:
+def _end_both(process: Process | None, end: Callable[[], None]) -> None:
+    if process is None:
+        return
     with undisturbed():
         try:
             end()

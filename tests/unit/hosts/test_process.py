@@ -2,26 +2,64 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+from collections.abc import Callable
 
 import pytest
-from tests.contract.processes import running
+from tests.contract.processes import running, soon
 
+from ec2zfs.cli.interrupts import interruptible
 from ec2zfs.hosts import process
+from ec2zfs.hosts.host import Command, Stage
+from ec2zfs.hosts.local import LocalHost
+from ec2zfs.hosts.pipeline import run_pipeline
+from ec2zfs.hosts.shelter import interrupt, sheltered
 
 WORDS = ("sleep", "58.75")
 
 
-def test_what_an_interrupt_finds_just_begun_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The program runs already; we still wait for word of that when the interrupt comes."""
-    begin = subprocess.Popen._execute_child  # type: ignore[attr-defined]
+def a_command() -> None:
+    process.execute(WORDS, None, None, lambda: None)
 
-    def interrupted(*words: object) -> None:
-        begin(*words)
-        assert running(*WORDS)
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr(subprocess.Popen, "_execute_child", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        process.execute(WORDS, None, None, lambda: None)
+def a_pipeline() -> None:
+    here = LocalHost()
+    run_pipeline([Stage(here, Command(WORDS)), Stage(here, Command.of("cat"))])
+
+
+@pytest.mark.parametrize("work", [a_command, a_pipeline])
+def test_what_an_interrupt_finds_just_begun_is_ended(work: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program runs already; we have not yet heard its number when the interrupt comes."""
+    fork = subprocess._fork_exec  # type: ignore[attr-defined]
+    begun: list[bool] = []
+
+    def interrupted(*words: object) -> int:
+        number = int(fork(*words))
+        begun.append(soon(lambda: bool(running(*WORDS))))
+        signal.raise_signal(signal.SIGINT)
+        return number
+
+    monkeypatch.setattr(subprocess, "_fork_exec", interrupted)
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        work()
+    assert begun == [True]
     assert not running(*WORDS)
+
+
+def test_an_interrupt_comes_at_the_end_of_the_outermost_shelter_and_once() -> None:
+    reached: list[str] = []
+
+    def work() -> None:
+        with sheltered():
+            with sheltered():
+                interrupt()
+                reached.append("inner")
+            reached.append("outer")
+        reached.append("after it")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert reached == ["inner", "outer"]
+    with sheltered():
+        reached.append("the next")
