@@ -20,7 +20,7 @@ from ec2zfs.tools import zfs_properties
 from ec2zfs.tools.zfs import Zfs, missing_datasets
 from ec2zfs.tools.zfs_holds import ZfsHolds
 from ec2zfs.tools.zfs_identity import identify
-from ec2zfs.tools.zfs_look import FRESH_SECONDS, histories, look
+from ec2zfs.tools.zfs_look import FRESH_SECONDS, histories, look, noted
 
 NOTE = "1 a note: of  words"
 
@@ -64,6 +64,9 @@ def a_look_names_what_does_not_exist(sides: Sides) -> None:
         with pytest.raises(CommandFailed) as caught:
             look(sides.site, names)
         assert missing_datasets(caught.value) == missing
+    with pytest.raises(CommandFailed) as caught:
+        noted(sides.site, "nowhere")
+    assert missing_datasets(caught.value) == ("nowhere",)
 
 
 def a_look_tells_that_something_may_be_held(sides: Sides) -> None:
@@ -105,7 +108,9 @@ def what_is_noted_on_a_copy_is_told_and_changes_no_list(sides: Sides) -> None:
     sides.send(Full(sides.replica, sides.grown("one")))
     identify(sides.receiver, (Identify(sides.target, 4711),))
     before = settled_down(sides, sides.target, at_site=False)
+    assert noted(sides.receiver, sides.target) == ""
     assert zfs_properties.keep(sides.receiver, [KeepProperties(sides.target, ((SETTLED, NOTE),))]) == []
+    assert noted(sides.receiver, sides.target) == NOTE
     after = look(sides.receiver, [sides.target]).sightings[sides.target]
     assert (after.note, after.identity, after.changed) == (NOTE, 4711, before.changed)
     assert after.settings == before.settings

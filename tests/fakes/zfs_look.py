@@ -11,9 +11,9 @@ LOOKED_LATER = 60
 """Seconds between what happened last and the next look."""
 
 
-def script(pool: Pool, run: Interpreter, words: Sequence[str]) -> tuple[int, str, str]:
+def script(pool: Pool, run: Interpreter, words: Sequence[str], names: Sequence[str]) -> tuple[int, str, str]:
     """What it prints; like it, it fails when a dataset is missing, after it told of the others."""
-    properties, option, *names = words
+    properties, option = words
     told = f"{pool.now + LOOKED_LATER}\n{run(('zfs', 'version'))[1]}\n"
     if not names:
         return 0, told, ""

@@ -70,7 +70,7 @@ class ZfsHost:
 
     def _interpreted(self, argv: Sequence[str], stdin: str) -> tuple[int, str, str]:
         if argv[:2] == ("sh", "-c") and argv[3] == "zfs_look.sh":
-            return zfs_look.script(self.zfs, self._bare, argv[4:])
+            return zfs_look.script(self.zfs, self._bare, argv[4:], stdin.splitlines())
         if argv[:2] == ("sh", "-c"):
             return self._script(argv[3], argv[4:], stdin)
         if argv[0] == "xargs" and "zfs_marks.sh" in argv:

@@ -16,13 +16,14 @@ from typing import Self, TypeVar
 from ec2zfs.hosts.halting import Halt
 
 T = TypeVar("T")
+S = TypeVar("S")
 Ended = Callable[[BaseException | None], object]
 """Hears how a piece of work ended: None, or what it raised (`Halted` when it was ended)."""
 
 
-def side_by_side(first: Callable[[], T], second: Callable[[], T]) -> tuple[T, T]:
+def side_by_side(first: Callable[[], T], second: Callable[[], S]) -> tuple[T, S]:
     """Both at the same time, the second by a thread; what either raises ends the other."""
-    found, ended = list[T](), list[BaseException | None]()
+    found, ended = list[S](), list[BaseException | None]()
     with Crew(1) as crew:
         crew.work(lambda: found.append(second()), ended.append)
         mine = first()

@@ -19,7 +19,7 @@ from ec2zfs.execute.properties import keep_properties, seen_properties, write_no
 from ec2zfs.execute.replica_run import Ends
 from ec2zfs.execute.replica_runs import ReplicaRuns
 from ec2zfs.execute.replication_report import ReplicationReport
-from ec2zfs.execute.replication_state import listed, pool_look, source_datasets, source_look, with_token
+from ec2zfs.execute.replication_state import listed, pool_look, pool_note, source_datasets, source_look, with_token
 from ec2zfs.hosts import halting
 from ec2zfs.hosts.host import Host
 from ec2zfs.model.replication import ReplicationState, target_name
@@ -29,7 +29,7 @@ from ec2zfs.plan.properties import with_properties
 from ec2zfs.plan.replication import ReplicationPlan, plan_replication, require_space
 from ec2zfs.plan.replication_steps import Transfer
 from ec2zfs.plan.selection import Selection
-from ec2zfs.plan.settled import notes, settled
+from ec2zfs.plan.settled import known_to_be_alone, notes, settled
 from ec2zfs.plan.zfs_gate import require_receiver, require_source
 from ec2zfs.tools.zfs_streams import sizes
 from ec2zfs.transport.ssh import SshTransport
@@ -59,12 +59,12 @@ class Replicator:
 
         Raises `Refused` when the ZFS of one of them is so old that it would damage what is sent.
         """
-        ours, theirs = side_by_side(
-            lambda: source_look(self.site, sources), lambda: pool_look(self.receiver, self.pool)
-        )
+        ours, note = side_by_side(lambda: source_look(self.site, sources), lambda: pool_note(self.receiver, self.pool))
         require_source(self.site.name, ours.version)
-        require_receiver(self.receiver.name, theirs.version)
         keeps, now = self.selection.rules(ours.sightings), self.selection.now()
+        alone = frozenset[str]() if thorough else known_to_be_alone(self.pool, keeps, note, now)
+        theirs = pool_look(self.receiver, self.pool, alone)
+        require_receiver(self.receiver.name, theirs.version)
         pairs = {} if thorough else settled(self.pool, ours, theirs, keeps, now)
         known = {source.name: source for source, _ in pairs.values()}
         copies = {copy.name: copy for _, copy in pairs.values()}

@@ -15,8 +15,11 @@ from ec2zfs.model.sighting import Look
 from ec2zfs.model.snapshot import Dataset
 from ec2zfs.model.source import Source
 from ec2zfs.tools.zfs import Zfs, missing_datasets
-from ec2zfs.tools.zfs_look import histories, look
+from ec2zfs.tools.zfs_look import histories, look, noted
 from ec2zfs.tools.zfs_streams import decoded
+
+_MOST_NAMED = 1 << 20
+"""Characters of names in one command; Linux takes twice as many bytes."""
 
 
 def source_datasets(site: Host, sources: Sequence[Source]) -> tuple[Dataset, ...]:
@@ -58,14 +61,26 @@ def source_look(site: Host, sources: Sequence[Source]) -> Look:
         raise
 
 
-def pool_look(receiver: Host, pool: str) -> Look:
-    """All datasets of the cloud pool without their histories; `Refused` without the pool."""
+def pool_note(receiver: Host, pool: str) -> str:
+    """What a run noted on the cloud pool ("": nothing); `Refused` without the pool."""
     try:
-        return look(receiver, (pool,))
+        return noted(receiver, pool)
     except CommandFailed as error:
         if missing_datasets(error):
             raise Refused(f"The pool {pool} is not imported on {receiver.name}.", hint="Unlock it first.") from error
         raise
+
+
+def pool_look(receiver: Host, pool: str, alone: Collection[str] = ()) -> Look:
+    """All datasets of the cloud pool without their histories, or only those that are known to be `alone` in it, unless
+    one of them is gone."""
+    try:
+        if 0 < sum(len(name) for name in alone) < _MOST_NAMED:
+            return look(receiver, sorted(alone), recursive=False)
+    except CommandFailed as error:
+        if not missing_datasets(error):
+            raise
+    return look(receiver, (pool,))
 
 
 def listed(host: Host, seen: Look, known: Mapping[str, Dataset], among: Collection[str]) -> tuple[Dataset, ...]:

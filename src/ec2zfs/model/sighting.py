@@ -29,15 +29,20 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Look:
-    """The datasets of one side, the version of ZFS's kernel modules, and how many bytes may be written below each."""
+    """The datasets of one side, the version of ZFS's kernel modules, and how many bytes may be written below each.
+
+    `whole`: all below the datasets that were asked for are there too.
+    """
 
     version: str
     sightings: Mapping[str, Sighting] = field(default_factory=dict)
     available: Mapping[str, int] = field(default_factory=dict)
+    whole: bool = True
 
     def __or__(self, other: Look) -> Look:
         return Look(
             self.version or other.version,
             {**self.sightings, **other.sightings},
             {**self.available, **other.available},
+            self.whole and other.whole,
         )

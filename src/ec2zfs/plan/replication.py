@@ -134,11 +134,11 @@ def plan_replication(state: ReplicationState) -> ReplicationPlan:
     copies, partings = parted(Copies.of(state), state.pool)
     sealed = {target_name(state.pool, source.name) for source in state.sources if source.encrypted}
     # A preview supposes copies, and nothing above them.
-    standing = {place for name in copies.standing for place in (name, *_ancestors(name))}
+    standing = {place for name in copies.standing for place in (name, *ancestors(name))}
     waiting, plans = set[str](), list[DatasetPlan]()
     for source in sorted(state.sources, key=lambda source: source.name):
         target = target_name(state.pool, source.name)
-        parents = tuple(CreateParent(name) for name in _ancestors(target) if name not in standing)
+        parents = tuple(CreateParent(name) for name in ancestors(target) if name not in standing)
         waits = is_below(target, waiting)
         moved = "" if waits else copies.fetched(source, target)
         if moved:
@@ -215,10 +215,10 @@ def require_space(plan: ReplicationPlan) -> None:
 
 def is_below(name: str, datasets: Collection[str]) -> bool:
     """Whether one of the datasets stands above that name in the pool."""
-    return any(above in datasets for above in _ancestors(name))
+    return any(above in datasets for above in ancestors(name))
 
 
-def _ancestors(target: str) -> tuple[str, ...]:
+def ancestors(target: str) -> tuple[str, ...]:
     """The datasets above, below the pool itself: `cloud/tank` for `cloud/tank/home`."""
     words = target.split("/")
     return tuple("/".join(words[:count]) for count in range(2, len(words)))

@@ -8,7 +8,7 @@ and nothing else. What a note stands for is only the newest common snapshot, wit
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -17,7 +17,7 @@ from ec2zfs.model.replication import ReplicationState, target_name
 from ec2zfs.model.sighting import Look, Sighting
 from ec2zfs.model.snapshot import Bookmark, Dataset, Snapshot
 from ec2zfs.plan.cursors import cursor_name
-from ec2zfs.plan.replication import IDLE, DatasetPlan, ReplicationPlan
+from ec2zfs.plan.replication import IDLE, DatasetPlan, ReplicationPlan, ancestors
 from ec2zfs.plan.replication_steps import KeepProperties
 
 SETTLED = "ec2zfs:settled"
@@ -54,6 +54,30 @@ class Note:
         return Note(at, (ours, theirs), (our_change, their_change), digest, guid, (our_txg, their_txg), words[8])
 
 
+@dataclass(frozen=True)
+class PoolNote:
+    """That the pool held certain datasets and no others at a time, in seconds since 1970: a digest of their names."""
+
+    at: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"1 {self.digest} {self.at}"
+
+    @staticmethod
+    def parse(text: str) -> PoolNote | None:
+        """The note, or None for anything else."""
+        version, _, rest = text.partition(" ")
+        digest, _, at = rest.partition(" ")
+        return PoolNote(int(at), digest) if version == "1" and at.isdecimal() else None
+
+
+def known_to_be_alone(pool: str, sources: Iterable[str], note: str, now: datetime) -> frozenset[str]:
+    """The pool, the copies and what is above these, if the pool's note says that nothing else was there; else none."""
+    names, found = _with_copies(pool, sources), PoolNote.parse(note)
+    return names if found and _trusted(found.at, now) and found.digest == _of_names(names) else frozenset()
+
+
 def settled(
     pool: str, ours: Look, theirs: Look, keeps: Mapping[str, Keeps], now: datetime
 ) -> dict[str, tuple[Dataset, Dataset]]:
@@ -83,6 +107,9 @@ def notes(
         return ()
     ours, theirs = (look.sightings for look in state.looks)
     found = list[KeepProperties]()
+    if state.looks[1].whole and theirs.keys() == (names := _with_copies(state.pool, keeps)):
+        alone = PoolNote(int(now.timestamp()), _of_names(names))
+        found.append(KeepProperties(state.pool, ((SETTLED, str(alone)),)))
     for each in plan.datasets:
         source, copy = ours.get(each.replica.source), theirs.get(each.replica.target)
         fresh = each.replica.source not in state.settled and each.replica.target not in changing
@@ -113,7 +140,7 @@ def _note(plan: DatasetPlan, source: Sighting, copy: Sighting, keeps: Keeps, now
 def _standing(source: Sighting, copy: Sighting, keeps: Keeps, now: datetime) -> Note | None:
     """The note of a copy if it tells of both as they are now."""
     note = Note.parse(copy.note) if source.changed and copy.changed else None
-    if note is None or not timedelta() <= now - datetime.fromtimestamp(note.at, now.tzinfo) <= TRUSTED_FOR:
+    if note is None or not _trusted(note.at, now):
         return None
     if copy.dataset.written or copy.dataset.partial or copy.identity != source.dataset.guid:
         return None
@@ -121,12 +148,29 @@ def _standing(source: Sighting, copy: Sighting, keeps: Keeps, now: datetime) -> 
     return note if (note.guids, note.changed, note.digest) == seen else None
 
 
+def _trusted(at: int, now: datetime) -> bool:
+    return timedelta() <= now - datetime.fromtimestamp(at, now.tzinfo) <= TRUSTED_FOR
+
+
+def _with_copies(pool: str, sources: Iterable[str]) -> frozenset[str]:
+    """The pool, the copies of the sources, and what is above these."""
+    copies = (target_name(pool, source) for source in sources)
+    return frozenset({pool, *(place for copy in copies for place in (copy, *ancestors(copy)))})
+
+
+def _of_names(names: Collection[str]) -> str:
+    return _hashed("\n".join(sorted(names)))
+
+
+def _hashed(facts: str) -> str:
+    return hashlib.sha256(facts.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
 def _digest(source: Sighting, copy: Sighting, keeps: Keeps) -> str:
     """Of the policy, of what is set on both and of how the copy is sent to."""
     rules = sorted((period, keep.count, str(keep.age)) for period, keep in keeps.items())
     kinds = [(each.dataset.kind.value, each.dataset.encrypted) for each in (source, copy)]
-    facts = repr((rules, source.settings, copy.settings, kinds, copy.dataset.send))
-    return hashlib.sha256(facts.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return _hashed(repr((rules, source.settings, copy.settings, kinds, copy.dataset.send)))
 
 
 def _known(pool: str, source: Sighting, copy: Sighting, note: Note) -> tuple[Dataset, Dataset]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ec2zfs.errors import CommandFailed
-from ec2zfs.hosts.host import Host
+from ec2zfs.hosts.host import Command, Host
 from ec2zfs.model.properties import HELD, RECORDED
 from ec2zfs.model.send_flags import SEND
 from ec2zfs.model.sighting import Look, Sighting
@@ -40,10 +40,17 @@ SOME_FAILED = 123
 def look(host: Host, names: Sequence[str], *, recursive: bool = True) -> Look:
     """The datasets, in one execution; with all below them when `recursive`.
 
-    Raises `CommandFailed` when one does not exist: see `missing_datasets`.
+    Of a dataset that is not mounted, ZFS reads much anew each time that it is opened, and to find what is below it is
+    opened more often than to tell of it. Raises `CommandFailed` when one does not exist: see `missing_datasets`.
     """
-    script = zfs_script("zfs_look.sh", ASKED, "-r" if recursive else "-d0", *names, timeout=LISTING_LIMIT)
-    return parse_look(host.run(script).text)
+    script = zfs_script("zfs_look.sh", ASKED, "-r" if recursive else "-d0", stdin=names, timeout=LISTING_LIMIT)
+    return replace(parse_look(host.run(script).text), whole=recursive)
+
+
+def noted(host: Host, pool: str) -> str:
+    """What a run wrote down on a pool ("": nothing). Raises `CommandFailed` when the pool does not exist."""
+    value = host.run(Command(("zfs", "get", "-Hp", "-o", "value", SETTLED, pool), timeout=LISTING_LIMIT)).text
+    return "" if value == "-\n" else value.removesuffix("\n")
 
 
 def parse_look(text: str) -> Look:

@@ -1,12 +1,14 @@
-# zfs_look.sh PROPERTIES OPTION [NAME...]: one look at datasets, without their snapshots. Prints the seconds of the host's
+# zfs_look.sh PROPERTIES OPTION <NAMES: one look at datasets, without their snapshots. Prints the seconds of the host's
 # clock, what `zfs version` says, an empty line; for each name's pool a line `holds <TAB> POOL <TAB> what its ec2zfs:holds
 # is`; an empty line; then DATASET, PROPERTY, SOURCE, VALUE of what is set there or is a fact, parted by tabs.
-# Properties that this ZFS does not know are left out. OPTION is -r, or -d0 for the named ones alone.
+# Properties that this ZFS does not know are left out. OPTION is -r, or -d0 for the named ones alone; a name is a line.
 set -uf
 properties=$1 option=$2
-shift 2
 newline='
 '
+IFS=$newline
+# shellcheck disable=SC2046 # a word for each name
+set -- $(cat)
 look() {
     zfs get -Hp "$option" -t filesystem,volume -s local,received,temporary,none -o name,property,source,value "$@"
 }
@@ -19,11 +21,8 @@ pools=$newline
 for name; do
     case $pools in *"$newline${name%%/*}$newline"*) ;; *) pools=$pools${name%%/*}$newline ;; esac
 done
-(
-    IFS=$newline
-    # shellcheck disable=SC2086 # a word for each pool
-    zfs get -Hp -o name,value ec2zfs:holds $pools 2>/dev/null
-) | while IFS= read -r line; do printf 'holds\t%s\n' "$line"; done
+# shellcheck disable=SC2086 # a word for each pool
+zfs get -Hp -o name,value ec2zfs:holds $pools 2>/dev/null | while IFS= read -r line; do printf 'holds\t%s\n' "$line"; done
 echo
 exec 3>&1
 said=$(look "$properties" "$@" 2>&1 >&3)

@@ -36,7 +36,7 @@ def test_all_are_marked_in_one_execution_and_then_they_follow() -> None:
         world.replicate().raise_for_errors()
         counts.append(len(world.receiver.commands))
     assert marks(world) == right_marks(world)
-    assert counts == [4, 4]
+    assert counts == [6, 5]
     rename(world.site.zfs, ["tank/a", "tank/b/a"])
     world.replicate().raise_for_errors()
     assert (guids(world), world.sent()) == (at_site(world), [])

@@ -104,11 +104,11 @@ def test_differences_cost_one_execution_and_none_costs_none(copies: int) -> None
     world.replicate()
     commands(world)
     world.replicate()
-    assert commands(world) == (3, 4)
+    assert commands(world) == (3, 5)
     for number in range(copies):
         world.site.zfs.find(f"tank/{number}").properties |= {"compression": "off", "exec": "off"}
     assert len(world.replicate().properties) == copies
-    assert commands(world) == (3, 4)
+    assert commands(world) == (3, 5)
     assert world.replicate().properties == ()
 
 

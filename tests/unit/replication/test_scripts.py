@@ -100,7 +100,7 @@ esac
 def test_one_look_does_without_what_an_old_zfs_does_not_know(zfs: Path) -> None:
     (zfs / "bin" / "zfs").write_text(OLD)
     names = ("my pool/a", "tank/none", "my pool/b")
-    status, printed, calls = run(zfs_script("zfs_look.sh", "type,snapshots_changed,ec2zfs:x", "-r", *names), zfs)
+    status, printed, calls = run(zfs_script("zfs_look.sh", "type,snapshots_changed,ec2zfs:x", "-r", stdin=names), zfs)
     assert (status, printed[1:]) == (
         1,
         [

@@ -16,6 +16,7 @@ from tests.unit.replication.histories import EVENTS, Event, Watched
 from tests.unit.replication.test_histories import TREE, inner, names, numbers, trees
 from tests.unit.replication.world import NOW, STANDARD, TANK, World
 
+from ec2zfs.execute import replication_state
 from ec2zfs.model.policy import Keep
 from ec2zfs.plan.selection import Selection
 from ec2zfs.plan.settled import SETTLED, TRUSTED_FOR, Note
@@ -108,13 +109,67 @@ def test_where_a_copy_is_to_follow_its_source_all_is_looked_into() -> None:
     assert world.copies() == {"tank": ["one"], "tank/b": ["one"]}
 
 
-def test_a_settled_copy_costs_one_execution_on_each_side() -> None:
+def test_settled_copies_cost_one_look_at_each_side_and_at_the_pools_note() -> None:
     world = settled_world()
     for host in (world.site, world.receiver):
         host.commands.clear()
     report = world.replicate()
     assert [each.note for each in report.datasets] == ["its newest snapshot is there already"] * 2
-    assert (len(world.site.commands), len(world.receiver.commands)) == (1, 1)
+    assert (len(world.site.commands), len(world.receiver.commands)) == (1, 2)
+
+
+def asked_of_the_pool(world: World) -> list[str]:
+    """The options of the looks at the receiver: by names (-d0), or at all that the pool holds (-r)."""
+    world.receiver.commands.clear()
+    world.replicate()
+    return [argv[5] for argv in world.receiver.commands if "zfs_look.sh" in argv]
+
+
+def test_where_nothing_else_is_in_the_pool_the_copies_are_looked_at_by_their_names() -> None:
+    world = settled_world()
+    assert asked_of_the_pool(world) == ["-d0"]
+    world.take("two")
+    assert asked_of_the_pool(world) == ["-d0"]
+    assert world.copies() == {"tank": ["one", "two"], "tank/a": ["one", "two"]}
+
+
+def _orphan(world: World) -> None:
+    del world.site.zfs.datasets["tank/a"]
+
+
+ELSE: dict[str, tuple[Callable[[World], object], list[str]]] = {
+    "a copy that is gone": (lambda world: world.receiver.zfs.datasets.pop("cloud/tank/a"), ["-d0", "-r"]),
+    "a new source": (lambda world: world.site.zfs.create("tank/b"), ["-r"]),
+    "a copy without a source": (_orphan, ["-r"]),
+    "no note on the pool": (lambda world: world.receiver.zfs.find("cloud").properties.pop(SETTLED), ["-r"]),
+    "a note of others": (lambda world: world.receiver.zfs.find("cloud").properties.update({SETTLED: "1 x 9"}), ["-r"]),
+}
+
+
+@pytest.mark.parametrize("change", ELSE)
+def test_where_something_else_may_be_all_of_the_pool_is_looked_at(change: str) -> None:
+    world, (happen, options) = settled_world(), ELSE[change]
+    happen(world)
+    assert asked_of_the_pool(world) == options
+
+
+def test_as_long_as_there_is_a_copy_without_a_source_it_is_told_each_time() -> None:
+    world = settled_world()
+    _orphan(world)
+    assert [[each.copy for each in world.replicate().orphans] for _ in range(3)] == [["cloud/tank/a"]] * 3
+
+
+@pytest.mark.parametrize("later", [-timedelta(days=1), TRUSTED_FOR + timedelta(seconds=1)])
+def test_after_some_days_all_of_the_pool_is_looked_at(later: timedelta) -> None:
+    world = settled_world()
+    world.selection = replace(STANDARD, now=lambda: NOW + later)
+    assert [asked_of_the_pool(world), asked_of_the_pool(world)] == [["-r"], ["-d0"]]
+
+
+def test_more_names_than_fit_into_a_command_are_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = settled_world()
+    monkeypatch.setattr(replication_state, "_MOST_NAMED", len("cloudcloud/tankcloud/tank/a"))
+    assert asked_of_the_pool(world) == ["-r"]
 
 
 def test_a_value_that_looks_like_other_rows_settles_nothing() -> None:
