@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ec2zfs.model.tree import Child, FileKind, Node, Tree, below
 from ec2zfs.plan.tree_hints import Hints
-from ec2zfs.plan.tree_names import Listing, NameList
+from ec2zfs.plan.tree_names import Listing, NameList, child_of
 
 
 @dataclass
@@ -55,7 +55,7 @@ class _Side:
         place = self.places[inode]
         names = self.tree.children(place) or {}
         self.looked_at.add(inode)
-        self.listings[inode] = Listing(names.items())
+        self.listings[inode] = Listing.of(names)
         found = [(name, child.inode) for name, child in names.items() if child.kind is FileKind.DIRECTORY]
         self.places.update((each, below(place, name)) for name, each in found)
         return [each for _, each in found]
@@ -154,16 +154,20 @@ class _Comparison:
 
     def _compare(self, inode: int) -> None:
         before, after = self.old.places[inode], self.new.places[inode]
-        old, new = dict(self.old.listings.pop(inode)), dict(self.new.listings.pop(inode))
+        old, new = self.old.listings.pop(inode).by_name(), self.new.listings.pop(inode).by_name()
         told = self.hints.doubtful(before, after)
         doubtful = new if told is None or inode in self.thorough else told
         kept = tuple(name for name in doubtful if name in new and old.get(name) == new[name])
         if inode not in self._compared:
-            self._names.lost.add(before, Listing(each for each in old.items() if new.get(each[0]) != each[1]))
-            self._names.gained.add(after, Listing(each for each in new.items() if old.get(each[0]) != each[1]))
+            for names, path, mine, other in (
+                (self._names.lost, before, old, new),
+                (self._names.gained, after, new, old),
+            ):
+                names.add(path, Listing({name: each for name, each in mine.items() if other.get(name) != each}))
         self._compared[inode] = before, after, kept
         if inode in self.thorough:
-            self._deepen(child.inode for child in (*old.values(), *new.values()) if child.kind is FileKind.DIRECTORY)
+            objects = map(child_of, (*old.values(), *new.values()))
+            self._deepen(child.inode for child in objects if child.kind is FileKind.DIRECTORY)
 
     def _deepen(self, directories: Iterable[int]) -> None:
         for inode in directories:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ec2zfs.model.tree import Child, FileKind, below
@@ -24,17 +24,25 @@ def numbered(child: Child) -> int:
     return child.inode << _BITS | _KINDS.index(child.kind)
 
 
+def child_of(number: int) -> Child:
+    """The object that is `numbered` so."""
+    return Child(number >> _BITS, _KINDS[number & (1 << _BITS) - 1])
+
+
 class Listing:
     """The names in one directory. An object costs 8 bytes, a name 8 bytes and itself."""
 
     __slots__ = ("_names", "_objects")
 
-    def __init__(self, names: Iterable[tuple[bytes, Child]]) -> None:
-        self._names = list[bytes]()
-        self._objects = array("Q")
-        for name, child in names:
-            self._names.append(name)
-            self._objects.append(numbered(child))
+    def __init__(self, names: Mapping[bytes, int]) -> None:
+        self._names = list(names)
+        self._objects = array("Q", names.values())
+
+    @staticmethod
+    def of(names: Mapping[bytes, Child]) -> Listing:
+        """The listing of what is told as objects."""
+        index = _KINDS.index  # there are as many of these as names in a tree
+        return Listing({name: inode << _BITS | index(kind) for name, (inode, kind) in names.items()})
 
     def __bool__(self) -> bool:
         return bool(self._names)
@@ -43,9 +51,13 @@ class Listing:
         """The objects, as `numbered` has them."""
         return iter(self._objects)
 
+    def by_name(self) -> dict[bytes, int]:
+        """The object of each name, as `numbered` has it."""
+        return dict(zip(self._names, self._objects, strict=True))
+
     def __iter__(self) -> Iterator[tuple[bytes, Child]]:
         for name, number in zip(self._names, self._objects, strict=True):
-            yield name, Child(number >> _BITS, _KINDS[number & (1 << _BITS) - 1])
+            yield name, child_of(number)
 
 
 class NameList:

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import stat
+import sys
 
 from ec2zfs.errors import Unreadable
 from ec2zfs.model.tree import Child, FileKind, Node, below, name, parent
@@ -13,6 +14,8 @@ from ec2zfs.staging.directories import ABSENT, Directories
 from ec2zfs.staging.records import Meta
 
 _PIECE = 1 << 20
+_BYTES = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+"""What `os.fsencode` does, which for each name of a directory would cost more than the rest of listing it."""
 _KINDS = {
     stat.S_IFREG: FileKind.FILE,
     stat.S_IFDIR: FileKind.DIRECTORY,
@@ -36,7 +39,7 @@ class SnapshotTree(Directories):
             return None
         try:
             with os.scandir(descriptor) as entries:
-                return {os.fsencode(each.name): Child(each.inode(), _kind(each)) for each in entries}
+                return {each.name.encode(*_BYTES): Child(each.inode(), _kind(each)) for each in entries}
         except OSError as error:
             raise Unreadable(f"{self.shown(directory)} cannot be read: {error.strerror}.") from error
 
