@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ec2zfs.errors import CommandFailed, HostError
+from ec2zfs.errors import CommandFailed, HostError, Refused
 from ec2zfs.execute.crew import side_by_side
 from ec2zfs.execute.progress import Progress
 from ec2zfs.execute.replication_report import DatasetReport
@@ -40,9 +40,18 @@ def seen_properties(
     return SeenProperties(ours, theirs)
 
 
+def withdraw_notes(receiver: Host, outdated: Sequence[KeepProperties]) -> None:
+    """Withdraw notes that will hold no more, in one execution or none. Raises `Refused` when ZFS does not let us."""
+    if refused := zfs_properties.keep(receiver, outdated):
+        raise Refused(
+            f"On {receiver.name} a note of an earlier run cannot be withdrawn, so nothing was done: {refused[0]}.",
+            hint="What ZFS says tells why; the next run begins with it.",
+        )
+
+
 def write_notes(receiver: Host, plan: ReplicationPlan) -> None:
-    """Write down on the copies that the next run need not look into them, in one execution or none. Not being able to
-    costs the next run a listing, so nothing is told."""
+    """Write down on the copies, and the pool, what the next run need not look into, in one execution or none. Not being
+    able to costs the next run a listing, so nothing is told."""
     with suppress(CommandFailed, HostError):
         zfs_properties.keep(receiver, plan.notes)
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ec2zfs.errors import Refused
+from ec2zfs.execute.properties import withdraw_notes
 from ec2zfs.hosts.host import Host
 from ec2zfs.model.hold import Hold
 from ec2zfs.plan.reconciliation import Remedy, RollBack, SetAside
+from ec2zfs.plan.settled import withdrawn
 from ec2zfs.tools import zfs_identity, zfs_repair
 from ec2zfs.tools.zfs import Zfs
 from ec2zfs.tools.zfs_holds import ZfsHolds
@@ -55,6 +57,7 @@ class Reconciler:
         now = Zfs(self.receiver).dataset(remedy.copy)
         if now is None or now.guid != remedy.guid:
             raise self._changed(remedy.copy)
+        withdraw_notes(self.receiver, withdrawn(_pool(remedy.copy)))
         # Else the next run would take it for the copy of a source that was renamed, and move it back.
         zfs_identity.forget(self.receiver, remedy.copy)
         zfs_repair.rename(self.receiver, remedy.copy, remedy.name)

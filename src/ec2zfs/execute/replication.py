@@ -15,7 +15,7 @@ from ec2zfs.execute.crew import Crew, side_by_side
 from ec2zfs.execute.holds import HoldKeeper
 from ec2zfs.execute.line_watch import LineWatch
 from ec2zfs.execute.progress import Progress, Silent
-from ec2zfs.execute.properties import keep_properties, seen_properties, write_notes
+from ec2zfs.execute.properties import keep_properties, seen_properties, withdraw_notes, write_notes
 from ec2zfs.execute.replica_run import Ends
 from ec2zfs.execute.replica_runs import ReplicaRuns
 from ec2zfs.execute.replication_report import ReplicationReport
@@ -29,7 +29,7 @@ from ec2zfs.plan.properties import with_properties
 from ec2zfs.plan.replication import ReplicationPlan, plan_replication, require_space
 from ec2zfs.plan.replication_steps import Transfer
 from ec2zfs.plan.selection import Selection
-from ec2zfs.plan.settled import known_to_be_alone, notes, settled
+from ec2zfs.plan.settled import known_to_be_alone, notes, outdated, settled
 from ec2zfs.plan.zfs_gate import require_receiver, require_source
 from ec2zfs.tools.zfs_streams import sizes
 from ec2zfs.transport.ssh import SshTransport
@@ -95,7 +95,8 @@ class Replicator:
         """What is to be done, with the size of each stream."""
         plan = with_properties(state, plan_replication(self.selection.among(state)))
         keeps = self.selection.rules(each.name for each in state.sources)
-        return _sized(self.site, replace(plan, notes=notes(state, plan, keeps, self.selection.now())))
+        written = notes(state, plan, keeps, self.selection.now())
+        return _sized(self.site, replace(plan, notes=written, outdated=outdated(state, keeps)))
 
     def run(self, plan: ReplicationPlan) -> ReplicationReport:
         """Carry the plan out and report on every dataset; the report's `raise_for_errors()` raises what was left out.
@@ -104,6 +105,7 @@ class Replicator:
         same; `HostError` when a host is gone.
         """
         require_space(plan)
+        withdraw_notes(self.receiver, plan.outdated)
         total = None if any(transfer.bytes is None for transfer in plan.transfers) else plan.bytes
         listener = self.progress if plan.transfers else Silent()
         keeper = HoldKeeper(self.site, self.receiver, self.pool)

@@ -19,7 +19,9 @@ from ec2zfs.tools.zfs_look import histories, look, noted
 from ec2zfs.tools.zfs_streams import decoded
 
 _MOST_NAMED = 1 << 20
-"""Characters of names in one command; Linux takes twice as many bytes."""
+"""Bytes of names in one command; Linux takes twice as many, the environment among them."""
+_BESIDE_A_NAME = 9
+"""What the kernel adds to each: its end, and where it stands."""
 
 
 def source_datasets(site: Host, sources: Sequence[Source]) -> tuple[Dataset, ...]:
@@ -75,7 +77,7 @@ def pool_look(receiver: Host, pool: str, alone: Collection[str] = ()) -> Look:
     """All datasets of the cloud pool without their histories, or only those that are known to be `alone` in it, unless
     one of them is gone."""
     try:
-        if 0 < sum(len(name) for name in alone) < _MOST_NAMED:
+        if alone and sum(len(name) + _BESIDE_A_NAME for name in alone) < _MOST_NAMED:
             return look(receiver, sorted(alone), recursive=False)
     except CommandFailed as error:
         if not missing_datasets(error):

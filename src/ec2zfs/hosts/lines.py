@@ -21,7 +21,7 @@ def printed_lines(host: Host, command: Command) -> Iterator[bytes]:
 
     After the last line it raises what `Host.explain` says, if the command failed; `Halted` in a thread that is to end.
     """
-    running = Running(Stage(host, command), fed=False, heard=True)
+    running = Running(Stage(host, command), host.exec_argv(command), fed=False, heard=True)
     try:
         rest = b""
         for piece in _pieces(running):

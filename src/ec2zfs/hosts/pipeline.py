@@ -60,8 +60,9 @@ def run_pipeline(
     try:
         for place, stage in enumerate(stages):
             fed = place > 0 or stage.command.stdin is not None
+            argv = stage.host.exec_argv(stage.command)  # which may connect first
             with sheltered():
-                running.append(Running(stage, fed=fed, heard=place < len(stages) - 1))
+                running.append(Running(stage, argv, fed=fed, heard=place < len(stages) - 1))
         _Pipeline(running, meter, limits, Throttle(rate)).carry()
     except BaseException:
         end_all(running)

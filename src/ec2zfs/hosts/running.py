@@ -23,12 +23,13 @@ PIPE_VICTIMS = frozenset({-signal.SIGPIPE, 128 + signal.SIGPIPE})
 class Running:
     """One stage: its input (unless it has none) and output are pipes of ours, but the last one's output is dropped.
 
-    Where there is no pipe of ours the stage's own descriptor takes its place; where there are two, it is inherited.
+    `argv` is what the stage's host makes of its command. Where there is no pipe of ours the stage's own descriptor
+    takes its place; where there are two, it is inherited.
     """
 
-    def __init__(self, stage: Stage, *, fed: bool, heard: bool) -> None:
+    def __init__(self, stage: Stage, argv: Sequence[str], *, fed: bool, heard: bool) -> None:
         self.stage = stage
-        self.argv = tuple(stage.host.exec_argv(stage.command))
+        self.argv = tuple(argv)
         outer = subprocess.DEVNULL if stage.descriptor is None else stage.descriptor
         try:
             self._process = process.start(

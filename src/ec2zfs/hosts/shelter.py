@@ -1,6 +1,7 @@
 """Blocks that an interrupt does not break: what a block makes is known to us before the interrupt is raised.
 
-A process that was started and not yet written down would never be ended.
+A process that was started and not yet written down would never be ended. Sheltered from is what comes by `interrupt`,
+the first signal to a command; the one after which all ends at once is raised here too.
 """
 
 from __future__ import annotations

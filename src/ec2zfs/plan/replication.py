@@ -99,7 +99,8 @@ class ReplicationPlan:
 
     Before any dataset `marks` are put on, then `partings` done in their order. `properties` are given to the copies
     once they stand; `passed_over` says which cannot be, a sentence each. `orphans` are copies without a source, `notes`
-    tell the next run which copies it need not look into.
+    tell the next run which copies it need not look into, and that nothing else is there. `outdated` withdraws such a
+    note, before all else.
     """
 
     pool: str
@@ -112,6 +113,7 @@ class ReplicationPlan:
     partings: tuple[RenameCopy, ...] = ()
     orphans: tuple[Orphan, ...] = ()
     notes: tuple[KeepProperties, ...] = ()
+    outdated: tuple[KeepProperties, ...] = ()
 
     @property
     def transfers(self) -> tuple[Transfer, ...]:

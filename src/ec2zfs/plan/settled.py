@@ -3,6 +3,7 @@ a run that found them equal and wrote that down on the copy.
 
 Pure. A note is bound to both GUIDs, and to what ZFS says of both sides now; a wrong, old or missing one costs a listing
 and nothing else. What a note stands for is only the newest common snapshot, with its bookmark; no step follows from it.
+The pool's own note says that nothing but the copies was in it; it is withdrawn before anything else is put there.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class PoolNote:
 def known_to_be_alone(pool: str, sources: Iterable[str], note: str, now: datetime) -> frozenset[str]:
     """The pool, the copies and what is above these, if the pool's note says that nothing else was there; else none."""
     names, found = _with_copies(pool, sources), PoolNote.parse(note)
-    return names if found and _trusted(found.at, now) and found.digest == _of_names(names) else frozenset()
+    return names if found and found.digest == _of_names(names) and _trusted(found.at, now) else frozenset()
 
 
 def settled(
@@ -98,10 +99,26 @@ def settled(
     }
 
 
+def outdated(state: ReplicationState, keeps: Mapping[str, Keeps]) -> tuple[KeepProperties, ...]:
+    """The withdrawal of a pool's note that holds no more. It has to come before the first copy that is made or renamed:
+    else the note would be right again when the sources have their former names, and hide what was made meanwhile.
+    """
+    theirs = state.looks[1] if state.looks else None
+    if theirs is None or not theirs.whole or theirs.sightings.keys() == _with_copies(state.pool, keeps):
+        return ()
+    return withdrawn(state.pool) if theirs.sightings[state.pool].note else ()
+
+
+def withdrawn(pool: str) -> tuple[KeepProperties, ...]:
+    """The withdrawal of a pool's note."""
+    return (KeepProperties(pool, taken=(SETTLED,)),)
+
+
 def notes(
     state: ReplicationState, plan: ReplicationPlan, keeps: Mapping[str, Keeps], now: datetime
 ) -> tuple[KeepProperties, ...]:
-    """What is to be written down on the copies for which this plan has nothing to do, where that is not there yet."""
+    """What is to be written down on the copies for which this plan has nothing to do, where that is not there yet, and
+    on the pool if it holds nothing but the copies."""
     changing = {change.target for change in plan.properties}
     if state.looks is None or plan.partings or plan.passed_over:
         return ()
@@ -149,7 +166,7 @@ def _standing(source: Sighting, copy: Sighting, keeps: Keeps, now: datetime) -> 
 
 
 def _trusted(at: int, now: datetime) -> bool:
-    return timedelta() <= now - datetime.fromtimestamp(at, now.tzinfo) <= TRUSTED_FOR
+    return 0 <= int(now.timestamp()) - at <= TRUSTED_FOR.total_seconds()
 
 
 def _with_copies(pool: str, sources: Iterable[str]) -> frozenset[str]:

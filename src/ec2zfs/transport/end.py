@@ -58,7 +58,8 @@ class End:
             tell(stage.host.name, stage.command.argv)
         self._relay = relay
         program_here = Stage(relay or stage.host, Command(end_argv(python)), stage.descriptor)
-        self.running = Running(program_here, fed=True, heard=True)
+        argv = program_here.host.exec_argv(program_here.command)
+        self.running = Running(program_here, argv, fed=True, heard=True)
         self.bytes = 0
         self.gauge: Gauge | None = None
         self.port: int | None = None

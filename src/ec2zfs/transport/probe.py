@@ -43,7 +43,7 @@ def barrier(transport: DirectTransport, host: Host, seconds: float = 4.0) -> Bar
     words = (transport.python, "-I", "-c", _program(), transport.open_address(host), *map(str, transport.ports))
     stage = Stage(host, Command((*words, str(_START_SECONDS))))
     try:
-        running = Running(stage, fed=True, heard=True)
+        running = Running(stage, host.exec_argv(stage.command), fed=True, heard=True)
     except Ec2zfsError as error:
         return Barrier(error.message.rstrip("."), serves=False)
     try:

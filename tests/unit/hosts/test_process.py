@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from tests.contract.processes import running, soon
@@ -44,6 +44,25 @@ def test_what_an_interrupt_finds_just_begun_is_ended(work: Callable[[], None], m
     with pytest.raises(KeyboardInterrupt), interruptible():
         work()
     assert begun == [True]
+    assert not running(*WORDS)
+
+
+class Connecting(LocalHost):
+    """A host to which the way is long, and interrupted at its beginning."""
+
+    arrived = False
+
+    def exec_argv(self, command: Command) -> Sequence[str]:
+        signal.raise_signal(signal.SIGINT)
+        self.arrived = True
+        return command.argv
+
+
+def test_an_interrupt_need_not_wait_for_a_connection() -> None:
+    here, there = LocalHost(), Connecting()
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        run_pipeline([Stage(here, Command(WORDS)), Stage(there, Command.of("cat"))])
+    assert not there.arrived
     assert not running(*WORDS)
 
 

@@ -19,6 +19,7 @@ from ec2zfs.model.replication import ReplicationState
 from ec2zfs.model.snapshot import Dataset, DatasetKind
 from ec2zfs.plan.reconciliation import Remedy, RollBack, SetAside, dataset_plan, plan_remedy
 from ec2zfs.plan.replication import plan_replication
+from ec2zfs.plan.settled import SETTLED
 
 NOW = datetime(2026, 11, 27, 5, 10, tzinfo=UTC)
 ASIDE = "cloud/tank/home-set-aside-20261127T0510Z"
@@ -175,6 +176,13 @@ def test_after_a_repair_the_next_run_carries_on(case: str) -> None:
     assert {name for name in copies if "/" not in name} == left
     if len(left) == 2:
         assert copies["tank-set-aside-20261127T0510Z"] == before
+
+
+def test_that_nothing_but_copies_is_in_the_pool_is_no_longer_noted_when_one_is_set_aside() -> None:
+    world = world_with(diverged)
+    world.receiver.zfs.find("cloud").properties[SETTLED] = "1 0123456789abcdef 1795852980"
+    repair(world, set_aside=True)
+    assert SETTLED not in world.receiver.zfs.find("cloud").properties
 
 
 @pytest.mark.parametrize("case", CASES)

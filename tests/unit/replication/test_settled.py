@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
@@ -11,15 +11,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests import sweep
-from tests.fakes.zfs_pool import FakeDataset, Stream
+from tests.fakes import zfs_properties
+from tests.fakes.zfs_pool import FakeDataset, Pool, Stream, ZfsSays
 from tests.unit.replication.histories import EVENTS, Event, Watched
 from tests.unit.replication.test_histories import TREE, inner, names, numbers, trees
-from tests.unit.replication.world import NOW, STANDARD, TANK, World
+from tests.unit.replication.world import NOW, STANDARD, TANK, World, deaths_of
 
+from ec2zfs.errors import Refused
 from ec2zfs.execute import replication_state
 from ec2zfs.model.policy import Keep
+from ec2zfs.plan.conflicts import PlaceTaken
 from ec2zfs.plan.selection import Selection
-from ec2zfs.plan.settled import SETTLED, TRUSTED_FOR, Note
+from ec2zfs.plan.settled import SETTLED, TRUSTED_FOR, Note, PoolNote, known_to_be_alone
 from ec2zfs.tools.zfs_look import parse_look
 
 
@@ -159,6 +162,55 @@ def test_as_long_as_there_is_a_copy_without_a_source_it_is_told_each_time() -> N
     assert [[each.copy for each in world.replicate().orphans] for _ in range(3)] == [["cloud/tank/a"]] * 3
 
 
+def _grown(world: World) -> None:
+    """A third dataset and its copy: the sources make other names than the pool's note was written for."""
+    world.site.zfs.create("tank/x")
+    world.site.zfs.snapshot("tank/x", "one")
+    world.replicate().raise_for_errors()
+    assert "cloud/tank/x" in world.receiver.zfs.datasets
+
+
+def test_a_note_does_not_come_back_when_the_sources_have_their_names_again() -> None:
+    world = settled_world()
+    _grown(world)
+    del world.site.zfs.datasets["tank/x"]
+    assert [[each.copy for each in world.replicate().orphans] for _ in range(2)] == [["cloud/tank/x"]] * 2
+
+
+def test_a_dataset_that_took_anothers_name_is_seen_with_its_own_copy() -> None:
+    world = settled_world()
+    _grown(world)
+    world.site.zfs.datasets["tank/a"] = world.site.zfs.datasets.pop("tank/x")
+    (conflict,) = world.replicator().plan(world.replicator().observe(TANK)).conflicts
+    assert isinstance(conflict, PlaceTaken)
+
+
+def test_wherever_a_run_is_killed_no_note_hides_what_it_made() -> None:
+    world = settled_world()
+    world.site.zfs.create("tank/x")
+    world.site.zfs.snapshot("tank/x", "one")
+    for death in deaths_of(world, at_least=5):
+        left = death.world
+        del left.site.zfs.datasets["tank/x"]
+        made = left.receiver.zfs.datasets.get("cloud/tank/x")
+        plan = left.replicator().plan(left.replicator().observe(TANK))
+        told = "cloud/tank/x" in {each.copy for each in plan.orphans}
+        assert told == (made is not None and "ec2zfs:source" in made.properties)
+
+
+def test_a_note_that_cannot_be_withdrawn_keeps_the_run_from_making_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(pool: Pool, words: Sequence[str]) -> None:
+        raise ZfsSays(f"cannot inherit {words[0]} for '{words[1]}': permission denied")
+
+    world = settled_world()
+    world.site.zfs.create("tank/x")
+    world.site.zfs.snapshot("tank/x", "one")
+    monkeypatch.setattr(zfs_properties, "inherit", refuse)
+    with pytest.raises(Refused, match="a note of an earlier run cannot be withdrawn"):
+        world.replicate()
+    assert "cloud/tank/x" not in world.receiver.zfs.datasets
+
+
 @pytest.mark.parametrize("later", [-timedelta(days=1), TRUSTED_FOR + timedelta(seconds=1)])
 def test_after_some_days_all_of_the_pool_is_looked_at(later: timedelta) -> None:
     world = settled_world()
@@ -168,7 +220,7 @@ def test_after_some_days_all_of_the_pool_is_looked_at(later: timedelta) -> None:
 
 def test_more_names_than_fit_into_a_command_are_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
     world = settled_world()
-    monkeypatch.setattr(replication_state, "_MOST_NAMED", len("cloudcloud/tankcloud/tank/a"))
+    monkeypatch.setattr(replication_state, "_MOST_NAMED", len("cloudcloud/tankcloud/tank/a") + 3 * 9)
     assert asked_of_the_pool(world) == ["-r"]
 
 
@@ -195,6 +247,16 @@ def test_a_value_that_looks_like_other_rows_settles_nothing() -> None:
 )
 def test_a_note_is_read_as_it_was_written(note: Note) -> None:
     assert Note.parse(str(note)) == note
+
+
+@given(st.integers(0, 1 << 64))
+def test_a_time_that_nobody_lives_to_see_is_not_trusted(at: int) -> None:
+    world = settled_world()
+    noted = PoolNote.parse(world.receiver.zfs.find("cloud").properties[SETTLED])
+    assert noted
+    names = known_to_be_alone("cloud", ["tank", "tank/a"], str(replace(noted, at=at)), NOW)
+    age = int(NOW.timestamp()) - at
+    assert bool(names) == (0 <= age <= TRUSTED_FOR.total_seconds())
 
 
 @given(st.text(max_size=60))
