@@ -49,7 +49,7 @@ class Note:
         """The note, or None for anything else."""
         version, _, rest = text.partition(" ")
         digest, *words = rest.split(" ", 9)
-        if version != "1" or len(words) != 9 or not all(word.isdecimal() for word in words[:8]):
+        if version != "1" or len(words) != 9 or not all(map(_is_number, words[:8])):
             return None
         at, ours, theirs, our_change, their_change, guid, our_txg, their_txg = map(int, words[:8])
         return Note(at, (ours, theirs), (our_change, their_change), digest, guid, (our_txg, their_txg), words[8])
@@ -70,7 +70,7 @@ class PoolNote:
         """The note, or None for anything else."""
         version, _, rest = text.partition(" ")
         digest, _, at = rest.partition(" ")
-        return PoolNote(int(at), digest) if version == "1" and at.isdecimal() else None
+        return PoolNote(int(at), digest) if version == "1" and _is_number(at) else None
 
 
 def known_to_be_alone(pool: str, sources: Iterable[str], note: str, now: datetime) -> frozenset[str]:
@@ -163,6 +163,11 @@ def _standing(source: Sighting, copy: Sighting, keeps: Keeps, now: datetime) -> 
         return None
     seen = (source.dataset.guid, copy.dataset.guid), (source.changed, copy.changed), _digest(source, copy, keeps)
     return note if (note.guids, note.changed, note.digest) == seen else None
+
+
+def _is_number(word: str) -> bool:
+    """Whether it can be one of 64 bits; `int` refuses words of some thousand digits."""
+    return word.isdecimal() and len(word) <= len(str(1 << 64))
 
 
 def _trusted(at: int, now: datetime) -> bool:

@@ -249,14 +249,25 @@ def test_a_note_is_read_as_it_was_written(note: Note) -> None:
     assert Note.parse(str(note)) == note
 
 
-@given(st.integers(0, 1 << 64))
-def test_a_time_that_nobody_lives_to_see_is_not_trusted(at: int) -> None:
-    world = settled_world()
-    noted = PoolNote.parse(world.receiver.zfs.find("cloud").properties[SETTLED])
+DAYS = int(TRUSTED_FOR.total_seconds())
+
+
+@pytest.mark.parametrize(
+    ("age", "trusted"), [(-(1 << 64), False), (-1, False), (0, True), (DAYS, True), (DAYS + 1, False)]
+)
+def test_how_old_a_pools_note_may_be(age: int, trusted: bool) -> None:
+    noted = PoolNote.parse(settled_world().receiver.zfs.find("cloud").properties[SETTLED])
     assert noted
-    names = known_to_be_alone("cloud", ["tank", "tank/a"], str(replace(noted, at=at)), NOW)
-    age = int(NOW.timestamp()) - at
-    assert bool(names) == (0 <= age <= TRUSTED_FOR.total_seconds())
+    told = str(replace(noted, at=int(NOW.timestamp()) - age))
+    assert bool(known_to_be_alone("cloud", ["tank", "tank/a"], told, NOW)) is trusted
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "1 x", "2 x 9", "1 x -9", f"1 x {'9' * 5000}", f"1 x {'9' * 5000} {'1 ' * 7}n"]
+)
+def test_a_word_that_is_no_note_harms_nothing(text: str) -> None:
+    assert PoolNote.parse(text) is None
+    assert Note.parse(text) is None
 
 
 @given(st.text(max_size=60))
