@@ -98,7 +98,7 @@ def test_growth_by_replacement_is_killed_in_every_phase_and_its_receiver_dies(
     with during(client, Fault(FaultKind.DELAY, "CreateVolume", seconds=20.0, skip=1, times=None)):
         operator.is_killed(GROW, lambda: len(operator.volumes) > PLACES)
     operator.is_killed(GROW, lambda: formatted(operator))
-    assert len(operator.current(2)) == 2
+    until(lambda: len(operator.current(2)) == 2)  # EC2 makes the second one too, long after its asker was killed.
 
     operator.does(HALT.format(1))
     operator.is_killed(GROW, lambda: operator.sees("replacing-") and operator.sees("resilver in progress"))
