@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import resource
 import signal
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 from tests.contract.encryption_keys import age_identity, age_recipient
 
 from ec2zfs.encryption.files import TEMPORARY, performed, swept
@@ -101,7 +101,7 @@ def test_both_contents_are_told_with_their_digests(encrypting: Workers, places: 
 
 def _read(path: str) -> Content:
     data = Path(path).read_bytes()
-    return Content(len(data), hashlib.sha256(data).digest())
+    return Content(len(data), blake3(data).digest())
 
 
 def test_a_file_is_never_overwritten_unasked(encrypting: Workers, places: Callable[[str], Path]) -> None:

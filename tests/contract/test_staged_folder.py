@@ -18,7 +18,7 @@ from ec2zfs.encryption.interface import Recipients
 from ec2zfs.encryption.recipients import judged
 from ec2zfs.errors import Damaged, Refused, WrongIdentity
 from ec2zfs.plan.tree_hints import Hints
-from ec2zfs.staging.folder import Folder, stands
+from ec2zfs.staging.folder import VERSION, Folder, stands
 from ec2zfs.staging.restoring import Choice
 from ec2zfs.staging.terms import NameMode, Terms
 from ec2zfs.staging.verification import verified
@@ -205,6 +205,14 @@ def test_a_folder_that_is_not_ours_is_refused(it: Site) -> None:
     (it.folder / "staging.json").unlink()
     it.take()
     with pytest.raises(Refused, match="is no staged folder"):
+        it.bring()
+
+
+def test_a_folder_of_another_version_is_refused(it: Site) -> None:
+    header = it.folder / "staging.json"
+    header.write_text(header.read_text().replace(f'"version": {VERSION}', '"version": 1'))
+    it.take()
+    with pytest.raises(Refused, match=f"is staged in version 1; this ec2zfs knows {VERSION} alone"):
         it.bring()
 
 

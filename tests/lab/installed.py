@@ -21,6 +21,7 @@ PLACE = "/opt/ec2zfs"
 STAGING = (
     "ec2zfs",
     "annotated_types",
+    "blake3",
     "pydantic",
     "pydantic_core",
     "pyrage",

@@ -90,10 +90,10 @@ def _identities(secret: Secret) -> Sequence[Identity]:
 
 
 def _streamed(carry: Callable[[BufferedReader], object], source: Source, sink: Sink) -> None:
-    with source.stream() as reader, sink.beside():
-        _translated(lambda: carry(reader), source, sink)
-        if reader.read(1):
-            raise Damaged(f"{source.name} goes on after its end.")
+    reader = source.stream()
+    _translated(lambda: carry(reader), source, sink)
+    if reader.read(1):
+        raise Damaged(f"{source.name} goes on after its end.")
 
 
 def _translated(carry: Callable[[], object], source: Source, sink: Sink) -> None:

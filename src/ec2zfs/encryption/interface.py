@@ -47,10 +47,10 @@ class Recipients(NamedTuple):
 
 
 class Content(NamedTuple):
-    """How many bytes something has, and their SHA-256."""
+    """How many bytes something has, and their digest: see digests.py."""
 
     size: int
-    sha256: bytes
+    digest: bytes
 
 
 NOWHERE = os.devnull

@@ -74,7 +74,7 @@ def written_outcome(number: int, outcome: Done | Failed) -> bytes:
     if isinstance(outcome, Failed):
         error = outcome.error
         return json.dumps([number, type(error).__name__, error.message, error.hint]).encode()
-    told = [[content.size, content.sha256.hex()] for content in (outcome.read, outcome.written)]
+    told = [[content.size, content.digest.hex()] for content in (outcome.read, outcome.written)]
     return json.dumps([number, *told]).encode()
 
 

@@ -9,7 +9,6 @@ import errno
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ec2zfs.encryption.digests import Passed
@@ -54,11 +53,9 @@ class Source:
         self._head = b"".join(pieces)
         return self._head
 
-    @contextmanager
-    def stream(self) -> Iterator[io.BufferedReader]:
-        """All of it for a library, which may read small pieces; it is hashed beside."""
-        with self._passed.beside():
-            yield io.BufferedReader(_Unread(self), _PIECE)
+    def stream(self) -> io.BufferedReader:
+        """All of it for a library, which may read small pieces."""
+        return io.BufferedReader(_Unread(self), _PIECE)
 
     def pieces(self) -> Iterator[bytes]:
         """All of it, in pieces. Raises `Unreadable`."""
@@ -113,7 +110,6 @@ class Sink:
         self._path = path
         self._holes = holes
         self._pending = bytearray()
-        self._buffer = _BUFFER
         self._passed = Passed()
         self.fault: Ec2zfsError | None = None
 
@@ -124,11 +120,11 @@ class Sink:
 
     def write(self, data: bytes) -> int:
         """Take the next bytes. Raises `NoSpace`, or `Unwritable` for any other fault of the disk."""
-        if len(data) >= self._buffer and not self._pending:
+        if len(data) >= _BUFFER and not self._pending:
             self._write(data)
         else:
             self._pending += data
-            if len(self._pending) >= self._buffer:
+            if len(self._pending) >= _BUFFER:
                 self.flush()
         return len(data)
 
@@ -145,14 +141,6 @@ class Sink:
                 os.ftruncate(self._descriptor, self._passed.size)
             except OSError as error:
                 raise self._unwritable(error) from error
-
-    @contextmanager
-    def beside(self) -> Iterator[None]:
-        """A block in which what a library gives is hashed beside, in large pieces."""
-        self._buffer = _PIECE
-        with self._passed.beside():
-            yield
-        self._buffer = _BUFFER
 
     def content(self) -> Content:
         """What has been written up to now."""

@@ -16,7 +16,8 @@ from ec2zfs.errors import Damaged, Refused, Unreadable
 from ec2zfs.staging.seals import read_ends
 from ec2zfs.staging.terms import NameMode, Terms
 
-VERSION = 1
+VERSION = 2
+"""Of folders of the first one the digests were SHA-256."""
 SHARDS = tuple(f"{number:02x}" for number in range(256))
 _SEALS = ".seals"
 _OBJECT = re.compile("[0-9a-f]{2,}")
@@ -131,7 +132,10 @@ def read_header(place: Folder) -> Header:
     try:
         told = json.loads(place.header.read_bytes())
         if told["version"] != VERSION:
-            raise Refused(f"{shown(str(place.path))} is staged in version {told['version']}, which we do not know.")
+            raise Refused(
+                f"{shown(str(place.path))} is staged in version {told['version']}; this ec2zfs knows {VERSION} alone.",
+                hint="Restore from it with the ec2zfs that staged it; to stage anew, give [staging] an empty dataset.",
+            )
         return Header(NameMode(told["names"]), Format(told["format"]))
     except FileNotFoundError as error:
         raise Refused(

@@ -27,7 +27,7 @@ class Log:
     def stored(self, inode: int, done: Done) -> None:
         """A file's content has become an object."""
         read, written = done.read, done.written
-        self._segment.write(Stored(inode, read.size, read.sha256, written.size, written.sha256))
+        self._segment.write(Stored(inode, *read, *written))
         self._seals.written(inode, written)
 
     def removed(self, inode: int) -> None:

@@ -69,8 +69,8 @@ class Manifest:
     def agrees(self, inode: int, done: Done) -> bool:
         """Whether what was decrypted of an object is what was encrypted, as far as the manifest could be read."""
         stored = self.stored.get(inode)
-        if stored is not None and stored.object_sha256 == done.read.sha256:
-            return done.written == Content(stored.size, stored.sha256)
+        if stored is not None and stored.object_digest == done.read.digest:
+            return done.written == Content(stored.size, stored.digest)
         return inode not in self.metas or inode in self.unread or self.metas[inode].size == done.written.size
 
     def seal(self, sealed: Sealed) -> None:

@@ -68,13 +68,13 @@ class Meta(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """A file's content was encrypted: size and SHA-256 of it, and of the object that it became."""
+    """A file's content was encrypted: size and digest of it, and of the object that it became."""
 
     inode: int
     size: int
-    sha256: bytes
+    digest: bytes
     object_size: int
-    object_sha256: bytes
+    object_digest: bytes
 
 
 class Unread(NamedTuple):
@@ -137,8 +137,8 @@ _CONVERSIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "name": (_text, _raw),
     "target": (_text, _raw),
     "kind": (lambda kind: kind.name.lower(), lambda text: FileKind[text.upper()]),
-    "sha256": (bytes.hex, bytes.fromhex),
-    "object_sha256": (bytes.hex, bytes.fromhex),
+    "digest": (bytes.hex, bytes.fromhex),
+    "object_digest": (bytes.hex, bytes.fromhex),
     "attributes": (
         lambda found: {each: base64.b64encode(value).decode() for each, value in found.items()},
         lambda found: {each: base64.b64decode(value) for each, value in found.items()},

@@ -69,7 +69,7 @@ class SealsWriter:
 
     def written(self, inode: int, content: Content) -> None:
         """An object was written."""
-        self._write(f"{inode:02x}\t{content.size}\t{content.sha256.hex()}")
+        self._write(f"{inode:02x}\t{content.size}\t{content.digest.hex()}")
 
     def removed(self, inode: int) -> None:
         """An object was removed."""
@@ -88,7 +88,7 @@ class SealsWriter:
     def close_with(self, segment: Content) -> None:
         """Seal the segment."""
         self._write(f"open\t{self._unread}\t{self._astray}")
-        self._write(f"segment\t{segment.size}\t{segment.sha256.hex()}")
+        self._write(f"segment\t{segment.size}\t{segment.digest.hex()}")
         self._sink.flush()
 
     def _write(self, line: str) -> None:

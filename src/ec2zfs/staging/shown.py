@@ -42,7 +42,7 @@ def shown_objects(
 
 
 def digest(path: Path) -> Content:
-    """Size and SHA-256 of a file. Raises `Unreadable`."""
+    """Size and digest of a file. Raises `Unreadable`."""
     with opened(str(path)) as descriptor:
         source = Source(descriptor, str(path))
         for _ in source.pieces():
