@@ -105,7 +105,7 @@ def _resident(number: int) -> int:
 def ours(key: Recipients | Identity, files: Sequence[Path], after: Path) -> None:
     """Encrypt or decrypt the files, workers and all."""
     with Workers(Orders(key, durable=False)) as workers:
-        outcomes = list(workers.outcomes(Task(str(file), str(after / file.name)) for file in files))
+        outcomes = list(workers.outcomes(Task(str(file), f"{after}/{file.name}") for file in files))
     assert len(outcomes) == len(files)
     assert all(isinstance(outcome, Done) for outcome in outcomes), outcomes
 

@@ -5,8 +5,11 @@ A message says what failed, where, why and what to do next. Nothing here does an
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class ExitCode(IntEnum):

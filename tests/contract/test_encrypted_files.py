@@ -15,7 +15,7 @@ import pytest
 from blake3 import blake3
 from tests.contract.encryption_keys import age_identity, age_recipient
 
-from ec2zfs.encryption.files import TEMPORARY, performed, swept
+from ec2zfs.encryption.files import performed
 from ec2zfs.encryption.identities import Identity, recognised
 from ec2zfs.encryption.interface import NOWHERE, Content, Done, Failed, Recipients, Task
 from ec2zfs.encryption.orders import Orders
@@ -211,23 +211,26 @@ from ec2zfs.encryption.recipients import judged
 from ec2zfs.encryption.workers import Workers
 key, source, target = sys.argv[1:]
 with Workers(Orders(judged([key]), durable=False), 1) as workers:
-    list(workers.outcomes([Task(source, target)]))
+    print(*workers.numbers, flush=True)
+    list(workers.outcomes([Task(source, target, replace=True)]))
 """
 
 
-def test_killed_in_the_middle_leaves_only_a_temporary_which_is_swept(
+def test_killed_in_the_middle_of_a_replacement_the_old_one_stands(
     recipients: Recipients, places: Callable[[str], Path]
 ) -> None:
     with (places("plain") / "a").open("wb") as large:
         large.truncate(64 << 30)
-    argv = [sys.executable, "-c", _CUT_OFF, recipients.keys[0].key, str(places("plain") / "a"), f"{places('staged')}/a"]
-    with subprocess.Popen(argv) as controller:
-        temporary = _awaited(places("staged"))
-        assert swept(places("staged")) == 0, "it is being written"
+    (old := places("staged") / "a").touch()
+    argv = [sys.executable, "-c", _CUT_OFF, recipients.keys[0].key, str(places("plain") / "a"), str(old)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as controller:
+        assert controller.stdout
+        worker = Path("/proc", controller.stdout.readline().strip())
+        _awaited(places("staged"))
+        assert worker.exists()
         controller.kill()
-    _until(lambda: swept(places("staged")) == 1)
-    assert temporary.startswith(TEMPORARY)
-    assert list(places("staged").iterdir()) == []
+    _until(lambda: not worker.exists())
+    assert old.read_bytes() == b""
 
 
 def _awaited(directory: Path) -> str:
@@ -242,16 +245,6 @@ def _until(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_nothing_else_is_swept(tmp_path: Path) -> None:
-    kept = tmp_path / ".ec2zfs-partial"
-    kept.write_bytes(b"")
-    (tmp_path / (TEMPORARY + "0")).write_bytes(b"half")
-    assert swept(tmp_path) == 1
-    assert list(tmp_path.iterdir()) == [kept]
-    with pytest.raises(Unreadable, match="cannot be listed"):
-        swept(tmp_path / "gone")
-
-
 @pytest.mark.parametrize("fault", [RecipientRefused("x"), KeyboardInterrupt()])
 def test_whatever_ends_an_encryption_nothing_is_left(tmp_path: Path, fault: BaseException) -> None:
     (tmp_path / "a").write_bytes(b"a")
@@ -263,6 +256,9 @@ def test_whatever_ends_an_encryption_nothing_is_left(tmp_path: Path, fault: Base
     with pytest.raises(type(fault)):
         performed(Task(f"{tmp_path}/a", f"{tmp_path}/b"), carry, durable=True)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    with pytest.raises(type(fault)):
+        performed(Task(f"{tmp_path}/a", f"{tmp_path}/a", replace=True), carry, durable=True)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"a"]
 
 
 def test_many_large_files_take_no_more_memory_than_few(encrypting: Workers, places: Callable[[str], Path]) -> None:
@@ -281,19 +277,6 @@ def _peak(worker: int) -> int:
     """The most memory that a process has had, in bytes."""
     (line,) = (line for line in Path(f"/proc/{worker}/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) << 10
-
-
-def test_what_came_between_is_not_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"a")
-
-    def carry(source: Source, sink: Sink) -> None:
-        sink.write(source.head(1))
-        (tmp_path / "b").write_bytes(b"of somebody else")
-
-    with pytest.raises(AlreadyThere):
-        performed(Task(f"{tmp_path}/a", f"{tmp_path}/b"), carry, durable=False)
-    assert (tmp_path / "b").read_bytes() == b"of somebody else"
-    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_zeros_become_holes_where_that_is_asked_for(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from ec2zfs.encryption.interface import Recipient, Recipients
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from ec2zfs.encryption.streams import Sink, Source
     from ec2zfs.hosts.secret import Secret
 
+_AT_ONCE = 64 << 10
+"""Above this size a stream is faster: what one call gives is copied as it grows."""
+_LARGE = 8 << 20
+"""Above this size another core writes and hashes what the library gives; it would not have begun before."""
 _OVERHEAD = 64 << 10
 """What a ciphertext may have more than its content and still count as small."""
 
@@ -34,13 +39,13 @@ def recipient(line: str) -> Recipient:
 
 
 class AgeEncryptor:
-    """Encrypts to age recipients. Up to `small` bytes, one call for all is faster than a stream."""
+    """Encrypts to age recipients, up to `small` bytes in one call."""
 
     def __init__(self, recipients: Recipients, small: int) -> None:
         from pyrage import x25519
 
         self._keys = [x25519.Recipient.from_str(recipient.key) for recipient in recipients.keys]
-        self._small = small
+        self._small = min(small, _AT_ONCE)
 
     def encrypt(self, source: Source, sink: Sink) -> None:
         """See `Encryptor`."""
@@ -91,7 +96,8 @@ def _identities(secret: Secret) -> Sequence[Identity]:
 
 def _streamed(carry: Callable[[BufferedReader], object], source: Source, sink: Sink) -> None:
     reader = source.stream()
-    _translated(lambda: carry(reader), source, sink)
+    with sink.beside() if source.size() > _LARGE else nullcontext():
+        _translated(lambda: carry(reader), source, sink)
     if reader.read(1):
         raise Damaged(f"{source.name} goes on after its end.")
 

@@ -18,7 +18,7 @@ class Passed:
         self.size = 0
         self._digest = blake3()
 
-    def count(self, data: bytes | bytearray) -> None:
+    def count(self, data: bytes | bytearray | memoryview) -> None:
         """Take in what has passed."""
         self.size += len(data)
         self._digest.update(data)

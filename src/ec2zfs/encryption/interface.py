@@ -60,7 +60,8 @@ NOWHERE = os.devnull
 class Task(NamedTuple):
     """A file to encrypt or decrypt, and what is to become of it. Names are any bytes, as `os.fsdecode` gives them.
 
-    Without `replace` a target that stands already is left as it is, and the task fails; `NOWHERE` is none.
+    Without `replace` a target that stands already is left as it is, and the task fails; with it, it is replaced at once
+    when the new one is whole. `NOWHERE` is none.
     """
 
     source: str

@@ -6,6 +6,7 @@ The first line is the orders, and may hold an identity: it goes through a pipe a
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ec2zfs import errors
@@ -69,19 +70,21 @@ def read_tasks(line: bytes) -> list[tuple[int, Task]]:
     return [(number, Task(source, target, replace)) for number, source, target, replace in json.loads(line)]
 
 
-def written_outcome(number: int, outcome: Done | Failed) -> bytes:
-    """What became of a task as a line."""
+def written_outcomes(numbered: Sequence[tuple[int, Done | Failed]]) -> bytes:
+    """What became of tasks as a line."""
+    return json.dumps([[number, *_told(outcome)] for number, outcome in numbered]).encode()
+
+
+def _told(outcome: Done | Failed) -> Iterable[object]:
     if isinstance(outcome, Failed):
         error = outcome.error
-        return json.dumps([number, type(error).__name__, error.message, error.hint]).encode()
-    told = [[content.size, content.digest.hex()] for content in (outcome.read, outcome.written)]
-    return json.dumps([number, *told]).encode()
+        return type(error).__name__, error.message, error.hint
+    return [[content.size, content.digest.hex()] for content in (outcome.read, outcome.written)]
 
 
-def outcome_number(line: bytes) -> tuple[int, list[Any]]:
-    """The number of the task that a line speaks of, and the rest of it."""
-    number, *rest = json.loads(line)
-    return number, rest
+def outcome_numbers(line: bytes) -> list[tuple[int, list[Any]]]:
+    """The numbers of the tasks that a line speaks of, each with what `read_outcome` reads."""
+    return [(number, rest) for number, *rest in json.loads(line)]
 
 
 def read_outcome(task: Task, rest: list[Any]) -> Done | Failed:

@@ -5,9 +5,12 @@ A fault of the disk is told here, where the file's name is known, so a format ne
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
+import queue
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -20,8 +23,12 @@ if TYPE_CHECKING:
     from ec2zfs.encryption.interface import Content
 
 _PIECE = 1 << 20
-_BUFFER = 64 << 10
+_AHEAD = 256 << 10
+"""What is read at once for a library that reads small pieces: it is still in the processor's cache when that comes."""
+_BUFFER = 60 << 10
+"""What is written at once at the least; a library that streams gives somewhat less than 64 KiB, which is not copied."""
 _FIRST = 32 << 10
+_BESIDE = 4
 _BLOCK = 64 << 10
 _ZEROS = bytes(_BLOCK)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -55,7 +62,7 @@ class Source:
 
     def stream(self) -> io.BufferedReader:
         """All of it for a library, which may read small pieces."""
-        return io.BufferedReader(_Unread(self), _PIECE)
+        return io.BufferedReader(_Unread(self), _AHEAD)
 
     def pieces(self) -> Iterator[bytes]:
         """All of it, in pieces. Raises `Unreadable`."""
@@ -69,6 +76,23 @@ class Source:
         piece, self._head = self._head[:size], self._head[size:]
         return piece
 
+    def fill(self, view: memoryview) -> int:
+        """Put the next bytes into the view; how many. Raises `Unreadable`."""
+        if self._head:
+            data = self.next(len(view))
+            view[: len(data)] = data
+            return len(data)
+        try:
+            size = os.readv(self._descriptor, [view])
+        except OSError as error:
+            raise self._unreadable(error) from error
+        self._passed.count(view[:size])
+        return size
+
+    def size(self) -> int:
+        """How long the file is, if it is one; else 0."""
+        return os.fstat(self._descriptor).st_size
+
     def content(self) -> Content:
         """What has been read up to now."""
         return self._passed.content()
@@ -77,10 +101,13 @@ class Source:
         try:
             data = os.read(self._descriptor, size)
         except OSError as error:
-            self.fault = Unreadable(f"{self.name} cannot be read: {error.strerror}.")
-            raise self.fault from error
+            raise self._unreadable(error) from error
         self._passed.count(data)
         return data
+
+    def _unreadable(self, error: OSError) -> Ec2zfsError:
+        self.fault = Unreadable(f"{self.name} cannot be read: {error.strerror}.")
+        return self.fault
 
 
 class _Unread(io.RawIOBase):
@@ -93,10 +120,7 @@ class _Unread(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        view = memoryview(buffer)
-        data = self._source.next(len(view))
-        view[: len(data)] = data
-        return len(data)
+        return self._source.fill(memoryview(buffer))
 
 
 class Sink:
@@ -110,6 +134,8 @@ class Sink:
         self._path = path
         self._holes = holes
         self._pending = bytearray()
+        self._buffer = _BUFFER
+        self._beside: queue.Queue[bytes | bytearray | None] | None = None
         self._passed = Passed()
         self.fault: Ec2zfsError | None = None
 
@@ -120,11 +146,11 @@ class Sink:
 
     def write(self, data: bytes) -> int:
         """Take the next bytes. Raises `NoSpace`, or `Unwritable` for any other fault of the disk."""
-        if len(data) >= _BUFFER and not self._pending:
+        if len(data) >= self._buffer and not self._pending:
             self._write(data)
         else:
             self._pending += data
-            if len(self._pending) >= _BUFFER:
+            if len(self._pending) >= self._buffer:
                 self.flush()
         return len(data)
 
@@ -142,11 +168,42 @@ class Sink:
             except OSError as error:
                 raise self._unwritable(error) from error
 
+    @contextlib.contextmanager
+    def beside(self) -> Iterator[None]:
+        """A block in which a thread writes and hashes what was taken; raises at its end what is met, if not before."""
+        waiting: queue.Queue[bytes | bytearray | None] = queue.Queue(_BESIDE)
+        thread = threading.Thread(target=self._serve, args=(waiting,))
+        thread.start()
+        self._beside, self._buffer = waiting, _PIECE
+        try:
+            yield
+            self.flush()
+        finally:
+            self._beside, self._buffer = None, _BUFFER
+            waiting.put(None)
+            thread.join()
+        if self.fault is not None:
+            raise self.fault
+
     def content(self) -> Content:
         """What has been written up to now."""
         return self._passed.content()
 
     def _write(self, data: bytes | bytearray) -> None:
+        if self._beside is None:
+            self._put_through(data)
+        elif self.fault is not None:
+            raise self.fault
+        else:
+            self._beside.put(data)
+
+    def _serve(self, waiting: queue.Queue[bytes | bytearray | None]) -> None:
+        while (data := waiting.get()) is not None:
+            if self.fault is None:
+                with contextlib.suppress(Ec2zfsError):  # it is the fault by now
+                    self._put_through(data)
+
+    def _put_through(self, data: bytes | bytearray) -> None:
         view = memoryview(data)
         try:
             if self._holes:

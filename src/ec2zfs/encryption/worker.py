@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 from ec2zfs.encryption import formats, orders
@@ -27,6 +27,8 @@ FINISH = b"finish"
 _PIECE = 1 << 16
 _TELLING_SECONDS = 0.05
 """So long small tasks may be done before they are told of: then whoever listens is woken for many at once."""
+
+_Numbered = tuple[int, Done | Failed]
 
 _ending = threading.Event()
 
@@ -44,7 +46,7 @@ def main() -> int:
     try:
         _follow(given, lines)
     except Ec2zfsError as error:
-        _tell(orders.written_outcome(orders.NO_TASK, Failed(Task("", ""), error)))
+        _tell([(orders.NO_TASK, Failed(Task("", ""), error))])
         return int(error.exit_code)
     return 0
 
@@ -84,7 +86,7 @@ def _work(lines: queue.SimpleQueue[bytes], carry: Callable[[Source, Sink], None]
     while (line := lines.get()).strip() != FINISH and not _ending.is_set():
         with closing(_Report()) as report:
             for number, task in orders.read_tasks(line):
-                report.add(orders.written_outcome(number, _outcome(task, carry, given)))
+                report.add((number, _outcome(task, carry, given)))
                 if _ending.is_set():  # a library that called us back took our leaving for a fault of its own
                     return
 
@@ -93,18 +95,18 @@ class _Report:
     """Outcomes that are told together, soon; those that are left, when it is closed."""
 
     def __init__(self) -> None:
-        self._lines: list[bytes] = []
+        self._outcomes: list[_Numbered] = []
         self._told = time.monotonic()
 
-    def add(self, line: bytes) -> None:
-        self._lines.append(line)
+    def add(self, outcome: _Numbered) -> None:
+        self._outcomes.append(outcome)
         if time.monotonic() - self._told > _TELLING_SECONDS:
             self.close()
 
     def close(self) -> None:
-        lines, self._lines = self._lines, []  # never told twice, wherever a signal comes
-        if lines:
-            _tell(b"\n".join(lines))
+        outcomes, self._outcomes = self._outcomes, []  # never told twice, wherever a signal comes
+        if outcomes:
+            _tell(outcomes)
         self._told = time.monotonic()
 
 
@@ -115,11 +117,11 @@ def _outcome(task: Task, carry: Callable[[Source, Sink], None], given: Orders) -
         return Failed(task, error)
 
 
-def _tell(line: bytes) -> None:
-    left = memoryview(line + b"\n")
+def _tell(outcomes: Sequence[_Numbered]) -> None:
+    left = memoryview(orders.written_outcomes(outcomes) + b"\n")
     while left:
         left = left[os.write(1, left) :]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    os._exit(main())  # Python's own way out takes as long as many small files, and there is nothing to tidy up

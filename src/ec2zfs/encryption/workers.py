@@ -51,6 +51,8 @@ class Workers:
         if kind is None and not any(worker.pending for worker in self._workers):
             for worker in self._workers:
                 worker.finish()
+            for worker in self._workers:
+                worker.child.finish()
         else:
             self._end()
 
@@ -127,8 +129,7 @@ class _Worker:
         lines = self.child.hear()
         if lines is None:
             raise self._died()
-        for line in lines:
-            number, rest = orders.outcome_number(line)
+        for number, rest in (each for line in lines for each in orders.outcome_numbers(line)):
             if number == orders.NO_TASK:
                 refusal = orders.read_outcome(Task("", ""), rest)
                 assert isinstance(refusal, Failed)  # noqa: S101 - nothing was done, so nothing can be told but that
@@ -144,7 +145,6 @@ class _Worker:
             self.child.send(FINISH)
         except BrokenPipeError as error:
             raise self._died() from error
-        self.child.finish()
 
     def _died(self) -> Ec2zfsError:
         task = next(iter(self.pending.values()), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import NoReturn
 
 
@@ -22,7 +21,9 @@ class Secret:
         return len(self.__value)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and hmac.compare_digest(self.__value, other.__value)
+        from hmac import compare_digest
+
+        return isinstance(other, Secret) and compare_digest(self.__value, other.__value)
 
     def __hash__(self) -> NoReturn:
         raise TypeError("a secret is not hashable: it has no place in a key or a cache")

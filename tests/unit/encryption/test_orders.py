@@ -31,9 +31,11 @@ def test_tasks(numbered: list[tuple[int, Task]]) -> None:
 @given(_NAMES, st.integers(0), st.binary(min_size=32, max_size=32))
 def test_a_task_that_is_done(name: str, size: int, digest: bytes) -> None:
     done = Done(Task(name, name), Content(size, digest), Content(size + 1, digest[::-1]))
-    number, rest = orders.outcome_number(orders.written_outcome(7, done))
-    assert number == 7
-    assert orders.read_outcome(done.task, rest) == done
+    line = orders.written_outcomes([(7, done), (8, done)])
+    assert b"\n" not in line
+    numbers, rests = zip(*orders.outcome_numbers(line), strict=True)
+    assert numbers == (7, 8)
+    assert [orders.read_outcome(done.task, rest) for rest in rests] == [done, done]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,7 @@ def test_a_task_that_is_done(name: str, size: int, digest: bytes) -> None:
 )
 def test_a_task_that_failed(kind: type[errors.Ec2zfsError]) -> None:
     failed = Failed(Task("a", "b"), kind("why", hint="what to do"))
-    _, rest = orders.outcome_number(orders.written_outcome(0, failed))
+    ((_, rest),) = orders.outcome_numbers(orders.written_outcomes([(0, failed)]))
     read = orders.read_outcome(failed.task, rest)
     assert isinstance(read, Failed)
     assert type(read.error) is kind

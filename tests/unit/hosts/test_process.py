@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
@@ -82,3 +84,20 @@ def test_an_interrupt_comes_at_the_end_of_the_outermost_shelter_and_once() -> No
     assert reached == ["inner", "outer"]
     with sheltered():
         reached.append("the next")
+
+
+def older_linux(_: int) -> int:
+    raise OSError(errno.ENOSYS, "Function not implemented")
+
+
+@pytest.mark.parametrize("tell", [os.pidfd_open, older_linux])
+def test_an_end_is_waited_for_and_no_longer(tell: Callable[[int], int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "pidfd_open", tell)
+    started = process.start(WORDS, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert not process.reap(started, 0.05)
+    finally:
+        process.kill(started, signal.SIGKILL)
+    assert process.reap(started, 10.0)
+    assert process.reap(started, 0.0)
+    assert started.returncode == -signal.SIGKILL
