@@ -8,6 +8,9 @@ STREAMS := tests/contract/test_transports.py tests/contract/test_stream_faults.p
 # Tests in the lab that tell long stories; they take about as long as all others, and run beside them.
 STORIES := $(addprefix tests/lab/test_,demo.py backup.py upkeep.py transport.py staged_day.py)
 
+# Tests start the program hundreds of times; it is not to be compiled each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check types unit-test world-test part-test contract-test stream-test seam-test lab-test lab-stories \
     lab-parts lab-image bench bench-transport lock ready-check ready-lab
 

@@ -1,7 +1,7 @@
 """The digest of what passes: BLAKE3, made as it passes.
 
-On a processor without instructions for SHA, SHA-256 takes longer than encryption; BLAKE3 takes a tenth of it on any.
-`b3sum` prints the same.
+On a processor without instructions for SHA, SHA-256 takes longer than encryption; BLAKE3 takes a tenth of it. `b3sum`
+prints the same.
 """
 
 from __future__ import annotations

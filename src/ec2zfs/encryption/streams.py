@@ -137,7 +137,7 @@ class Sink:
         self._buffer = _BUFFER
         self._beside: queue.Queue[bytes | bytearray | None] | None = None
         self._passed = Passed()
-        self.fault: Ec2zfsError | None = None
+        self.fault: BaseException | None = None
 
     @property
     def name(self) -> str:
@@ -172,7 +172,7 @@ class Sink:
     def beside(self) -> Iterator[None]:
         """A block in which a thread writes and hashes what was taken; raises at its end what is met, if not before."""
         waiting: queue.Queue[bytes | bytearray | None] = queue.Queue(_BESIDE)
-        thread = threading.Thread(target=self._serve, args=(waiting,))
+        thread = threading.Thread(target=self._serve, args=(waiting,), daemon=True)
         thread.start()
         self._beside, self._buffer = waiting, _PIECE
         try:
@@ -200,8 +200,10 @@ class Sink:
     def _serve(self, waiting: queue.Queue[bytes | bytearray | None]) -> None:
         while (data := waiting.get()) is not None:
             if self.fault is None:
-                with contextlib.suppress(Ec2zfsError):  # it is the fault by now
+                try:
                     self._put_through(data)
+                except BaseException as fault:  # noqa: BLE001 - raised again in the thread that gives
+                    self.fault = fault
 
     def _put_through(self, data: bytes | bytearray) -> None:
         view = memoryview(data)
@@ -226,8 +228,8 @@ class Sink:
             left = left[os.write(self._descriptor, left) :]
 
     def _unwritable(self, error: OSError) -> Ec2zfsError:
-        self.fault = unwritable(self.name, error)
-        return self.fault
+        self.fault = fault = unwritable(self.name, error)
+        return fault
 
 
 def shown(path: str) -> str:
