@@ -56,7 +56,7 @@ class _Side:
         names = self.tree.children(place) or {}
         self.looked_at.add(inode)
         self.listings[inode] = Listing.of(names)
-        found = [(name, child.inode) for name, child in names.items() if child.kind is FileKind.DIRECTORY]
+        found = [(name, each) for name, (each, kind) in names.items() if kind is FileKind.DIRECTORY]
         self.places.update((each, below(place, name)) for name, each in found)
         return [each for _, each in found]
 

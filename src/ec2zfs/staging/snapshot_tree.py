@@ -6,7 +6,6 @@ import errno
 import io
 import os
 import stat
-import sys
 
 from ec2zfs.errors import Unreadable
 from ec2zfs.model.tree import Child, FileKind, Node, below, name, parent
@@ -14,8 +13,6 @@ from ec2zfs.staging.directories import ABSENT, Directories
 from ec2zfs.staging.records import Meta
 
 _PIECE = 1 << 20
-_BYTES = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
-"""What `os.fsencode` does, which for each name of a directory would cost more than the rest of listing it."""
 _KINDS = {
     stat.S_IFREG: FileKind.FILE,
     stat.S_IFDIR: FileKind.DIRECTORY,
@@ -37,9 +34,14 @@ class SnapshotTree(Directories):
         descriptor = self.descriptor(directory)
         if descriptor is None:
             return None
+        new, file = tuple.__new__, FileKind.FILE  # a call of Child for each name would cost as much as the rest
         try:
-            with os.scandir(descriptor) as entries:
-                return {each.name.encode(*_BYTES): Child(each.inode(), _kind(each)) for each in entries}
+            # By its number in /proc, names are told as bytes.
+            with os.scandir(b"/proc/self/fd/%d" % descriptor) as entries:
+                return {
+                    each.name: new(Child, (each.inode(), file if each.is_file(follow_symlinks=False) else _kind(each)))
+                    for each in entries
+                }
         except OSError as error:
             raise Unreadable(f"{self.shown(directory)} cannot be read: {error.strerror}.") from error
 
@@ -123,9 +125,8 @@ def _inode(path: bytes, told: os.stat_result) -> int:
     return told.st_ino if path else 0
 
 
-def _kind(entry: os.DirEntry[str]) -> FileKind:
-    if entry.is_file(follow_symlinks=False):
-        return FileKind.FILE
+def _kind(entry: os.DirEntry[bytes]) -> FileKind:
+    """What no regular file is."""
     if entry.is_dir(follow_symlinks=False):
         return FileKind.DIRECTORY
     if entry.is_symlink():
