@@ -27,6 +27,8 @@ from ec2zfs.hosts.halting import Halt, Halted
 from ec2zfs.hosts.secret import Secret
 
 NAMES = [b"plain", b"\xff\xfe\x80 latin", "größe 文書".encode(), b"new\nline\ttab\\", b"x" * 255, b"-rf", b" "]
+LARGE = 9 << 20
+"""Of which another thread writes and hashes what comes."""
 
 
 @pytest.fixture(scope="module")
@@ -137,14 +139,22 @@ def test_what_cannot_be_read_or_written_is_named_and_stops_nothing(
     assert f"{plain}/gone cannot be read: No such file or directory." == failed["gone"].message
 
 
-def test_what_was_altered_leaves_nothing(decrypting: Workers, places: Callable[[str], Path]) -> None:
+def test_what_was_altered_leaves_nothing(
+    encrypting: Workers, decrypting: Workers, places: Callable[[str], Path]
+) -> None:
     (places("staged") / "a").write_bytes(b"age-encryption.org/v1\nrubbish")
+    assert isinstance(_failure(list(decrypting.outcomes(_tasks(places("staged"), places("restored"))))), Damaged)
+    (places("plain") / "a").write_bytes(bytes(LARGE))
+    (staged,) = encrypting.outcomes(_tasks(places("plain"), places("staged"), replace=True))
+    assert isinstance(staged, Done)
+    os.truncate(places("staged") / "a", LARGE)
     assert isinstance(_failure(list(decrypting.outcomes(_tasks(places("staged"), places("restored"))))), Damaged)
     assert list(places("restored").iterdir()) == []
 
 
-def test_a_full_disk_leaves_nothing(recipients: Recipients, places: Callable[[str], Path]) -> None:
-    (places("plain") / "a").write_bytes(bytes(1 << 20))
+@pytest.mark.parametrize("size", [1 << 20, LARGE])
+def test_a_full_disk_leaves_nothing(recipients: Recipients, places: Callable[[str], Path], size: int) -> None:
+    (places("plain") / "a").write_bytes(bytes(size))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     with Workers(Orders(recipients, durable=False), 1) as workers:
         resource.prlimit(workers.numbers[0], resource.RLIMIT_FSIZE, (100_000, before[1]))
@@ -173,6 +183,21 @@ def test_a_worker_that_dies_is_named(recipients: Recipients, places: Callable[[s
         os.kill(workers.numbers[0], signal.SIGKILL)
         with pytest.raises(Ec2zfsError, match=r"worker process ended.* exit code -9"):
             list(workers.outcomes(_tasks(places("plain"), places("staged"))))
+
+
+@pytest.mark.parametrize("dead", [0, 2])
+def test_the_others_end_when_one_dies_at_the_end(recipients: Recipients, dead: int) -> None:
+    workers = Workers(Orders(recipients, durable=False), 3)
+    with pytest.raises(Ec2zfsError, match=r"worker process ended.* exit code -9"), workers:
+        _dead(workers.numbers[dead])
+    for number in workers.numbers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(number, 0)
+
+
+def _dead(number: int) -> None:
+    os.kill(number, signal.SIGKILL)
+    os.waitid(os.P_PID, number, os.WEXITED | os.WNOWAIT)
 
 
 def test_workers_end_when_they_are_halted(recipients: Recipients, places: Callable[[str], Path]) -> None:
@@ -266,7 +291,7 @@ def test_many_large_files_take_no_more_memory_than_few(encrypting: Workers, plac
     (worker,) = encrypting.numbers[:1]
     for number in range(40):
         with (places("plain") / str(number)).open("wb") as file:
-            file.truncate(5 << 20)
+            file.truncate(LARGE if number % 2 else 5 << 20)
     outcomes = encrypting.outcomes(_tasks(places("plain"), places("staged")))
     peaks = [_peak(worker) for outcome in outcomes if isinstance(outcome, Done)]
     assert len(peaks) == 40

@@ -7,7 +7,7 @@ from ec2zfs.encryption.interface import Decryptor, Encryptor, Format, Recipients
 from ec2zfs.errors import Refused
 
 SMALL = 4 << 20
-"""Up to this size, in bytes, a content is encrypted in one piece in memory; measured by bench/encryption.py."""
+"""Up to this size, in bytes, a content is encrypted in memory, without gpg; measured by bench/encryption.py."""
 
 
 def encryptor(recipients: Recipients, small: int = SMALL) -> Encryptor:

@@ -61,7 +61,7 @@ def _follow(given: Orders, lines: queue.SimpleQueue[bytes]) -> None:
 
 
 def _end(*_: object) -> None:
-    """End, and leave nothing half: what is under way removes its temporary file and its home of gpg."""
+    """End, and leave nothing half: what is under way removes its target and its home of gpg."""
     _ending.set()
     sys.exit(128 + signal.SIGTERM)
 
@@ -86,9 +86,10 @@ def _work(lines: queue.SimpleQueue[bytes], carry: Callable[[Source, Sink], None]
     while (line := lines.get()).strip() != FINISH and not _ending.is_set():
         with closing(_Report()) as report:
             for number, task in orders.read_tasks(line):
-                report.add((number, _outcome(task, carry, given)))
+                outcome = _outcome(task, carry, given)
                 if _ending.is_set():  # a library that called us back took our leaving for a fault of its own
                     return
+                report.add((number, outcome))
 
 
 class _Report:

@@ -48,13 +48,17 @@ class Workers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        if kind is None and not any(worker.pending for worker in self._workers):
+        if kind is not None or any(worker.pending for worker in self._workers):
+            self._end()
+            return
+        try:
             for worker in self._workers:
                 worker.finish()
             for worker in self._workers:
                 worker.child.finish()
-        else:
+        except BaseException:
             self._end()
+            raise
 
     @property
     def numbers(self) -> tuple[int, ...]:

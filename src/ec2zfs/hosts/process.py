@@ -27,6 +27,9 @@ SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 GRACE_SECONDS = 3.0
 """How long a process may take to end on SIGTERM before SIGKILL."""
 
+_REAPING_SECONDS = 1.0
+"""How long it may take to reap one that has ended, when another thread is about to."""
+
 NOT_EXECUTABLE = 126
 """The exit code that a shell gives for a file that is no program."""
 
@@ -155,19 +158,24 @@ def reap(process: Process, seconds: float) -> bool:
     """
     if process.poll() is not None:
         return True
+    with contextlib.suppress(OSError):  # an older Linux, or no descriptor is left
+        seconds = _REAPING_SECONDS if _ended(process.pid, seconds) else 0.0
     try:
-        descriptor = os.pidfd_open(process.pid)
-    except OSError:  # an older Linux, or no descriptor is left
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=seconds)
-    else:
-        try:
-            ended = select.poll()
-            ended.register(descriptor, select.POLLIN)
-            ended.poll(seconds * 1000)
-        finally:
-            os.close(descriptor)
-    return process.poll() is not None
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _ended(number: int, seconds: float) -> bool:
+    """Whether a process ends in time. It is not reaped by that."""
+    descriptor = os.pidfd_open(number)
+    try:
+        end = select.poll()
+        end.register(descriptor, select.POLLIN)
+        return bool(end.poll(seconds * 1000))
+    finally:
+        os.close(descriptor)
 
 
 def close(process: Process) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.contract.processes import running, soon
@@ -101,3 +102,12 @@ def test_an_end_is_waited_for_and_no_longer(tell: Callable[[int], int], monkeypa
     assert process.reap(started, 10.0)
     assert process.reap(started, 0.0)
     assert started.returncode == -signal.SIGKILL
+
+
+def test_all_who_wait_for_an_end_are_told_of_it() -> None:
+    for _ in range(20):
+        started = process.start(WORDS, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with ThreadPoolExecutor(8) as pool:
+            told = [pool.submit(process.reap, started, 10.0) for _ in range(8)]
+            process.kill(started, signal.SIGKILL)
+        assert all(each.result() for each in told)
