@@ -113,7 +113,7 @@ def test_growth_by_replacement_is_killed_in_every_phase_and_its_receiver_dies(
 
     with during(client, Fault(FaultKind.DELAY, "DetachVolume", seconds=20.0, times=None)):
         operator.is_killed(GROW, lambda: f"{POOL}-v1s1-g1" not in operator.does("dmsetup ls"))
-    with during(client, Fault(FaultKind.DELAY, "CreateTags", seconds=20.0, times=None)):
+    with during(client, Fault(FaultKind.FAIL, "CreateTags", "RequestLimitExceeded", times=None)):
         operator.is_killed(GROW, lambda: any(not each["Attachments"] for each in operator.current(1)))
     said = operator.types(GROW)
     assert "growth complete" in said.lower()

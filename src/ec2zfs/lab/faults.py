@@ -18,8 +18,8 @@ class FaultKind(StrEnum):
     """What goes wrong.
 
     `fail`: a call is refused with an error code. `lose-answer`: a call takes effect, and then its answer is an error.
-    `delay`: a call waits first. `hang-attach`: a volume stays in `attaching`. `volume-error`: a new volume ends in
-    `error` instead of `available` (fact 11: a bad key does that).
+    `delay`: a call waits first, until the faults are taken back at the latest. `hang-attach`: a volume stays in
+    `attaching`. `volume-error`: a new volume ends in `error` instead of `available` (fact 11: a bad key does that).
     """
 
     FAIL = "fail"
@@ -119,6 +119,7 @@ class Faults:
 
     _waiting: list[_Waiting] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _taken_back: threading.Event = field(default_factory=threading.Event)
 
     def add(self, fault: Fault) -> None:
         """Let it happen from now on."""
@@ -126,9 +127,11 @@ class Faults:
             self._waiting.append(_Waiting(fault))
 
     def clear(self) -> None:
-        """Take all of them back."""
+        """Take all of them back; calls that wait go on."""
         with self._lock:
             self._waiting.clear()
+            self._taken_back.set()
+            self._taken_back = threading.Event()
 
     def waiting(self) -> tuple[Fault, ...]:
         """Those that can still happen."""
@@ -144,6 +147,13 @@ class Faults:
                     self._spend(each)
                     return fault
         return None
+
+    def delay(self, action: str) -> None:
+        """Wait if a fault says so."""
+        taken_back = self._taken_back
+        fault = self.strike(FaultKind.DELAY, action)
+        if fault:
+            taken_back.wait(fault.seconds)
 
     def _spend(self, waiting: _Waiting) -> None:
         times = waiting.fault.times

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -118,6 +119,17 @@ def test_a_delayed_call_waits(local: LocalEc2, ec2: EC2Client) -> None:
     began = time.monotonic()
     ec2.describe_volumes()
     assert time.monotonic() - began > 0.3
+
+
+def test_a_delayed_call_goes_on_when_the_faults_are_taken_back(local: LocalEc2, ec2: EC2Client) -> None:
+    local.faults.add(Fault(FaultKind.DELAY, "DescribeVolumes", seconds=60.0))
+    call = threading.Thread(target=ec2.describe_volumes)
+    call.start()
+    while local.faults.waiting():
+        time.sleep(0.01)
+    local.faults.clear()
+    call.join(30.0)
+    assert not call.is_alive()
 
 
 def test_calls_are_counted(local: LocalEc2, ec2: EC2Client, s3: S3Client) -> None:

@@ -61,8 +61,8 @@ class Gateway:
         return refusal.status, refusal.body
 
     def _wait(self, what: Asked) -> None:
-        delay = self._local.faults.strike(FaultKind.DELAY, what.action)
-        time.sleep(self._local.settings.call_seconds + (delay.seconds if delay else 0.0))
+        time.sleep(self._local.settings.call_seconds)
+        self._local.faults.delay(what.action)
 
     def _refusal(self, what: Asked, environ: Environ) -> Answer | None:
         fault = self._local.faults.strike(FaultKind.FAIL, what.action)
