@@ -3,8 +3,9 @@
 Pools in the site's machine are two hosts to all of them: each tool runs here, in a process of its own, and reaches
 both by ssh in its own way. They take turns on the same copies. Ours is the product's `Replicator` as `ec2zfs backup`
 runs it, with as many streams: observe, plan, run. bzfs is told to end its connections with the run, as ours do: a daily
-run finds none that stands. The bare pipeline copies before and after all others, and its mean counts. Exits with 1 when
-ours is not at most half of the best peer's time with nothing to do, not ahead of it with small changes, or under 0.9 of
+run finds none that stands. First copies are made by turns, since the machine's speed changes: each tool makes some, the
+bare pipeline one before each round and one after all, and means count. Exits with 1 when ours is not at most half of
+the best peer's time with nothing to do, not ahead of it with small changes, or under 0.9 of
 `zfs send | ssh | zfs receive` with the first copy.
 
 python -m bench.replication_peers [--datasets 1000] [--snapshots 20] [--changed 100] [--mib 1024] [TOOL …]
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -39,7 +41,6 @@ from ec2zfs.model.replication import MOST_STREAMS
 
 OURS, NOTED, CACHED = "ec2zfs", "ec2zfs, once more", "bzfs --cache-snapshots"
 BARE = "zfs send | ssh | zfs receive"
-BARE_AGAIN = f"{BARE}, again"
 TURNS = 3
 TOOLS = (OURS, "bzfs", "syncoid", "zfs-autobackup")
 CHANGE = """\
@@ -54,7 +55,12 @@ head -c "${1}M" /dev/urandom >/mnt/fullsite/full/data
 zfs snapshot fullsite/full@first
 zfs set autobackup:full=true fullsite/full
 """
-GONE = "zfs destroy -r fullcloud/fullsite/full || true; zpool sync"
+GONE = """\
+zfs destroy -r fullcloud/fullsite/full || true
+zpool wait -t free fullcloud
+zpool trim -w fullcloud
+"""
+"""Without the trim the copies that were would fill the machine's disk, on which the pools are files."""
 
 
 @dataclass(frozen=True)
@@ -140,22 +146,20 @@ class Course:
             yield self._whole(self._timed(tool, self.command(tool, "changed")), "changed", name)
 
     def firsts(self, tools: Sequence[str], mib: int) -> Iterator[Turn]:
-        """Let the bare pipeline and each tool make the first copy of so many MiB."""
+        """Let the bare pipeline and each tool make the first copy of so many MiB, by turns."""
         self.ends.sh(FULL, str(mib))
-        yield self._whole(self.raw(BARE), "full", "first")
-        for tool in tools:
+        for tool in (*(BARE, *tools) * TURNS, BARE):
+            turn = self.raw() if tool == BARE else self._timed(tool, self.command(tool, "full"))
+            yield self._whole(turn, "full", "first")
             self.ends.sh(GONE)
-            yield self._whole(self._timed(tool, self.command(tool, "full")), "full", "first")
-        self.ends.sh(GONE)
-        yield self._whole(self.raw(BARE_AGAIN), "full", "first")
 
-    def raw(self, name: str) -> Turn:
+    def raw(self) -> Turn:
         """The bare pipeline of the first copy, over connections that stand."""
         for host in ("site", "cloud"):
             subprocess.run([*self._ssh, host, "true"], check=True)
         ssh = shlex.join(self._ssh)
         line = f"{ssh} site zfs send -L -e -c fullsite/full@first | {ssh} cloud zfs receive -u fullcloud/fullsite/full"
-        return self._timed(name, ["sh", "-c", line])
+        return self._timed(BARE, ["sh", "-c", line])
 
     def _whole(self, turn: Turn, tree: str, snapshot: str) -> Turn:
         """The turn, if every dataset of the tree has the snapshot on both sides."""
@@ -265,17 +269,17 @@ def main() -> int:
 def _table(what: str, turns: Iterator[Turn], limit: float) -> bool:
     """Print the turns as they come; whether ours is within the limit, against the bare pipeline or the best peer."""
     print(what, flush=True)
-    took: dict[str, float] = {}
+    turned = defaultdict[str, list[float]](list)
     for turn in turns:
         if turn.seconds is None:
             print(f"  {turn.tool:<30} {turn.words}", flush=True)
             continue
-        took[turn.tool] = turn.seconds
+        turned[turn.tool].append(turn.seconds)
         print(f"  {turn.tool:<30} {turn.seconds:8.1f} s", flush=True)
+    took = {tool: statistics.mean(seconds) for tool, seconds in turned.items()}
     first, again = took.pop(OURS, None), took.pop(NOTED, None)
     mine = again or first
-    bare = [took[name] for name in (BARE, BARE_AGAIN) if name in took]
-    against = statistics.mean(bare) if bare else min(took.values(), default=None)
+    against = took.get(BARE) or min(took.values(), default=None)
     if mine is None or against is None:
         return False
     print(f"  {OURS} took {mine / against:.2f} x as long")
