@@ -20,6 +20,7 @@ from ec2zfs.hosts import pipeline
 from ec2zfs.hosts.host import Command, Host, Stage
 from ec2zfs.hosts.local import LocalHost
 from ec2zfs.hosts.pipeline import IdleLimits, run_pipeline
+from ec2zfs.hosts.running import Running, end_all
 from ec2zfs.hosts.secret import Secret
 from ec2zfs.hosts.ssh import SshHost
 
@@ -155,6 +156,15 @@ def test_an_interrupt_ends_all_stages_on_all_hosts(hosts: Hosts, kinds: Kinds) -
     with pytest.raises(KeyboardInterrupt):
         run_pipeline(stages, interrupted)
     assert soon(lambda: not running("sleep", "51.25") and not running("sleep", "52.25"))
+
+
+def test_what_a_stage_leaves_behind_is_ended_with_it() -> None:
+    stage = script(LocalHost("site"), "trap 'exit 0' TERM; (trap '' TERM; echo up; exec sleep 91.25) & wait")
+    begun = Running(stage, stage.host.exec_argv(stage.command), fed=False, heard=True)
+    assert os.read(begun.output, 9) == b"up\n"
+    end_all([begun])
+    begun.close()
+    assert soon(lambda: not running("sleep", "91.25"))
 
 
 @pytest.mark.parametrize(

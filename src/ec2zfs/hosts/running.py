@@ -106,10 +106,14 @@ class Running:
         """Let it see the end of its input."""
         _close(self._process.stdin)
 
-    def signal(self, number: signal.Signals) -> None:
-        """Signal its local process group, if it still runs."""
+    def terminate(self) -> None:
+        """Ask its local process group to end, if it still runs."""
         if self.status is None:
-            process.kill(self._process, number)
+            process.kill(self._process, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill its local process group, if it still runs or has left somebody who did not heed."""
+        process.kill(self._process, signal.SIGKILL)
 
     def reap(self, seconds: float) -> None:
         """Wait for its end, but no longer than that."""
@@ -134,13 +138,13 @@ def _end_all(running: Sequence[Running]) -> None:
     try:
         for stage in alive:
             stage.stage.host.end(stage.argv)
-            stage.signal(signal.SIGTERM)
+            stage.terminate()
         deadline = time.monotonic() + process.GRACE_SECONDS
         for stage in alive:
             stage.reap(max(0.0, deadline - time.monotonic()))
     finally:
         for stage in alive:
-            stage.signal(signal.SIGKILL)
+            stage.kill()
         for stage in alive:
             stage.reap(process.GRACE_SECONDS)
 
