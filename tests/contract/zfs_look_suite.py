@@ -16,7 +16,7 @@ from ec2zfs.model.snapshot import Dataset, DatasetKind
 from ec2zfs.plan.replication_steps import Full, Identify, Incremental, KeepProperties, Mark
 from ec2zfs.plan.settled import SETTLED
 from ec2zfs.plan.zfs_gate import parse_version
-from ec2zfs.tools import zfs_properties
+from ec2zfs.tools import zfs_look, zfs_properties
 from ec2zfs.tools.zfs import Zfs, missing_datasets
 from ec2zfs.tools.zfs_holds import ZfsHolds
 from ec2zfs.tools.zfs_identity import identify
@@ -56,6 +56,15 @@ def a_look_tells_what_datasets_are(sides: Sides) -> None:
     assert "compression" not in dict(seen.sightings[child].settings)
     assert look(sides.site, [sides.source], recursive=False).sightings.keys() == {sides.source}
     assert look(sides.site, []).sightings == {}
+
+
+def a_look_leaves_out_what_this_zfs_does_not_know(sides: Sides) -> None:
+    sides.hands.assign("compression=zstd", sides.source)
+    known = look(sides.site, [sides.source]).sightings[sides.source]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zfs_look, "ASKED", f"unheardof,{zfs_look.ASKED},last")
+        seen = look(sides.site, [sides.source]).sightings[sides.source]
+    assert (seen.dataset, seen.settings) == (known.dataset, known.settings)
 
 
 def a_look_names_what_does_not_exist(sides: Sides) -> None:
@@ -133,6 +142,7 @@ def histories_are_listed_of_those_that_are_asked_for(sides: Sides) -> None:
 
 LOOK_CASES: tuple[Callable[[Sides], None], ...] = (
     a_look_tells_what_datasets_are,
+    a_look_leaves_out_what_this_zfs_does_not_know,
     a_look_names_what_does_not_exist,
     a_look_tells_that_something_may_be_held,
     a_list_changes_with_its_snapshots_alone,

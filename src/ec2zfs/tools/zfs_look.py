@@ -28,7 +28,8 @@ FACTS = (
     "available",
     "snapshots_changed",
 )
-ASKED = ",".join((*FACTS, SEND, IDENTITY, SETTLED, *sorted(HELD | RECORDED)))
+ASKED = ",".join((*FACTS, SEND, IDENTITY, SETTLED, *sorted((HELD | RECORDED) - {"jailed"})))
+"""`jailed` is what FreeBSD calls `zoned`; the script knows."""
 
 FRESH_SECONDS = 3
 """So old must the last change of a list be, or one that comes after the look could be told with the same second."""
