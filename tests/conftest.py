@@ -1,7 +1,7 @@
 """What holds for the tests of every folder.
 
 `--every` lets sweeps ("killed at any call") try every place, and properties all their examples; without it sweeps try
-one place of each kind, and properties a fifth of the examples (tests/sweep.py).
+one place of each kind and at most a dozen, and properties a fifth of the examples (tests/sweep.py).
 `make check` goes without, `make test` with it: docs/design.md, "How it is tested", says what belongs where.
 """
 

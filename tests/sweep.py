@@ -1,5 +1,5 @@
-"""Which places a sweep tries, such as the calls at which a run is killed: one of each kind, or with `--every` all; and
-with how many examples a property is tried.
+"""Which places a sweep tries, such as the calls at which a run is killed: one of each kind and no more than a dozen, or
+with `--every` all; and with how many examples a property is tried.
 
 A kind has many places that are alike, and the one that is tried is the first for the first kind, the second for the
 second, and so on around: so those that are tried lie all over the run, and are the same every time.
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 EVERY = "--every"
 _FEWEST_EXAMPLES = 10
+_MOST_PLACES = 12
 _every = False
 
 
@@ -32,14 +33,17 @@ def all_places() -> Iterator[None]:
         set_every(before)
 
 
-def places(kinds: Sequence[Hashable]) -> list[int]:
-    """The places to try, by their indices and in order; `kinds` says of each place what kind it is of."""
+def places(kinds: Sequence[Hashable], most: int = _MOST_PLACES) -> list[int]:
+    """The places to try, by their indices and in order; `kinds` says of each place what kind it is of. Of more than
+    `most`, so many are tried, evenly spread."""
     if _every:
         return list(range(len(kinds)))
     alike: dict[Hashable, list[int]] = {}
     for place, kind in enumerate(kinds):
         alike.setdefault(kind, []).append(place)
-    return sorted(those[number % len(those)] for number, those in enumerate(alike.values()))
+    found = sorted(those[number % len(those)] for number, those in enumerate(alike.values()))
+    tried = min(len(found), most)
+    return [found[number * len(found) // tried] for number in range(tried)]
 
 
 def examples(most: int) -> int:

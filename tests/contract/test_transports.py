@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests import sweep
 from tests.contract.line import Line
 from tests.contract.processes import descendants, mentioning, running, soon
 from tests.contract.sshd import ALIAS, Sshd
@@ -48,9 +49,13 @@ WAYS: dict[str, tuple[Way, tuple[Case, ...]]] = {
     "direct, relayed back": ((DIRECT, "ssh", "relayed"), (*FEW, *RELAYED)),
     "ssh-striped, relayed": ((STRIPED, "relayed", "ssh"), FEW),
 }
-TABLE = [
+EVERYTHING = [
     pytest.param(way, case, id=f"{name}: {case.__name__}") for name, (way, cases) in WAYS.items() for case in cases
 ]
+NAMED = [(name, case) for name, (_, cases) in WAYS.items() for case in cases]
+PLACES = {place for by in zip(*NAMED, strict=True) for place in sweep.places(by, most=len(NAMED))}
+TABLE = [EVERYTHING[place] for place in sorted(PLACES)]
+"""Each case over one of its ways and each way with one of its cases; with `--every` all of all."""
 
 Found = Callable[[Way], Sides]
 

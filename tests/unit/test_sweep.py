@@ -18,6 +18,12 @@ def test_one_of_each_kind_all_over_the_run() -> None:
     assert sweep.places(["make", *CALLS]) == [0, 3, 6]
 
 
+def test_of_many_kinds_some_all_over_the_run() -> None:
+    assert sweep.places(range(30), most=4) == [0, 7, 15, 22]
+    assert len(sweep.places(range(100))) == 12
+    assert sweep.places([]) == []
+
+
 def test_or_every_one() -> None:
     with sweep.all_places():
         assert sweep.places(CALLS) == [0, 1, 2, 3, 4, 5]
