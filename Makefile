@@ -3,7 +3,7 @@ BIN := .venv/bin
 # What works on whole worlds; these unit tests take about as long as all others, and run beside them.
 WORLDS := tests/unit/execute tests/unit/runs
 # What carries streams waits more than it works, and so runs beside the other contracts.
-STREAMS := tests/contract/test_transports.py tests/contract/test_stream_faults.py
+STREAMS := $(addprefix tests/contract/test_,pipelines.py several_streams.py stream_faults.py stream_verb.py transports.py)
 
 # Tests in the lab that tell long stories; they take about as long as all others, and run beside them.
 STORIES := $(addprefix tests/lab/test_,demo.py backup.py upkeep.py transport.py staged_day.py)
