@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: ready-lab
 	$(BIN)/ec2zfs demo
 
-# In it sweeps ("killed at any call") try every call; else one of each kind (tests/conftest.py). The image is built in what
+# In it sweeps ("killed at any call") try every call; else some (tests/conftest.py). The image is built in what
 # the checks leave of the processor.
 test: export EVERY := --every
 test: ready-lab

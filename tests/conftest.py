@@ -16,7 +16,7 @@ from tests import sweep
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--every`."""
-    parser.addoption(sweep.EVERY, action="store_true", help="sweeps try every call, not one of each kind")
+    parser.addoption(sweep.EVERY, action="store_true", help="sweeps try every call, not some")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -17,7 +17,7 @@ _every = False
 
 
 def set_every(every: bool) -> None:
-    """Let sweeps try every place from now on, or one of each kind."""
+    """Let sweeps try every place from now on, or some."""
     global _every  # noqa: PLW0603 - what the command line said, for helpers that know of no pytest
     _every = every
 

@@ -49,12 +49,12 @@ WAYS: dict[str, tuple[Way, tuple[Case, ...]]] = {
     "direct, relayed back": ((DIRECT, "ssh", "relayed"), (*FEW, *RELAYED)),
     "ssh-striped, relayed": ((STRIPED, "relayed", "ssh"), FEW),
 }
-EVERYTHING = [
-    pytest.param(way, case, id=f"{name}: {case.__name__}") for name, (way, cases) in WAYS.items() for case in cases
+EVERYTHING = [(name, case) for name, (_, cases) in WAYS.items() for case in cases]
+PLACES = {place for kinds in zip(*EVERYTHING, strict=True) for place in sweep.places(kinds, most=len(EVERYTHING))}
+TABLE = [
+    pytest.param(WAYS[name][0], case, id=f"{name}: {case.__name__}")
+    for name, case in (EVERYTHING[place] for place in sorted(PLACES))
 ]
-NAMED = [(name, case) for name, (_, cases) in WAYS.items() for case in cases]
-PLACES = {place for by in zip(*NAMED, strict=True) for place in sweep.places(by, most=len(NAMED))}
-TABLE = [EVERYTHING[place] for place in sorted(PLACES)]
 """Each case over one of its ways and each way with one of its cases; with `--every` all of all."""
 
 Found = Callable[[Way], Sides]

@@ -107,12 +107,11 @@ class Running:
         _close(self._process.stdin)
 
     def terminate(self) -> None:
-        """Ask its local process group to end, if it still runs."""
-        if self.status is None:
-            process.kill(self._process, signal.SIGTERM)
+        """Ask its local process group to end."""
+        process.kill(self._process, signal.SIGTERM)
 
     def kill(self) -> None:
-        """Kill its local process group, if it still runs or has left somebody who did not heed."""
+        """Kill its local process group: it, or whoever it has left that did not heed."""
         process.kill(self._process, signal.SIGKILL)
 
     def reap(self, seconds: float) -> None:
@@ -139,12 +138,11 @@ def _end_all(running: Sequence[Running]) -> None:
         for stage in alive:
             stage.stage.host.end(stage.argv)
             stage.terminate()
+    finally:
         deadline = time.monotonic() + process.GRACE_SECONDS
         for stage in alive:
             stage.reap(max(0.0, deadline - time.monotonic()))
-    finally:
-        for stage in alive:
-            stage.kill()
+            stage.kill()  # at once: later its number may be another's
         for stage in alive:
             stage.reap(process.GRACE_SECONDS)
 

@@ -105,7 +105,8 @@ def deaths_of(
 ) -> Iterator[Death[World, str]]:
     """Let a world do its work to the end, and give the worlds that deaths meanwhile can leave, which nobody hears.
 
-    It is one of each kind of event that changes something, or with `--every` all; `at_least`: how many kinds there are.
+    It is one of each kind of event that changes something, at most a dozen, or with `--every` all; `at_least`: how
+    many kinds there are.
     """
     deaths = Deaths[World, str](world, state=_hosts, receiver=lambda each: each.receiver)
 

@@ -129,7 +129,7 @@ def runs_of(
 ) -> Iterator[tuple[Day, Controller]]:
     """A world of its own for the calls that a run makes, with a controller to which something happens there.
 
-    It is one call of each kind, which is its stage and name, or with `--every` each call. `only`: the first words of
+    It is one call of each kind (its stage and name), at most a dozen, or with `--every` each. `only`: first words of
     the calls that are tried, such as `ec2` or `stream:`; all if there are none. `work`: what the run is, if it is not
     that of the first day.
     """
@@ -163,7 +163,8 @@ class _Witness(Cut):
 def deaths_of(
     before: Day, work: Callable[[Controller], object] = ended, *, at_least: int
 ) -> Iterator[Death[Day, Call]]:
-    """The worlds that deaths in a run can leave: one of each kind of call that changes something; with `--every` all.
+    """The worlds that deaths in a run can leave: one of each kind of call that changes something, at
+    most a dozen; with `--every` all.
 
     `work`: what the run is, if it is not that of the first day. `at_least`: how many kinds there are.
     """
