@@ -176,7 +176,8 @@ def test_what_trickles_without_a_lull_arrives_meanwhile(tmp_path: Path) -> None:
 
 
 def test_strangers_are_refused_and_disturb_nobody(tmp_path: Path) -> None:
-    stream = Stream("head -c 200000 /dev/zero; sleep 0.7; head -c 200000 /dev/zero", f"cat >{tmp_path}/out")
+    knocked = f"while [ ! -e {tmp_path}/knocked ]; do sleep 0.05; done"
+    stream = Stream(f"head -c 200000 /dev/zero; {knocked}; head -c 200000 /dev/zero", f"cat >{tmp_path}/out")
 
     def knock(stream: Stream) -> None:
         at = ("127.0.0.1", stream.port)
@@ -188,9 +189,11 @@ def test_strangers_are_refused_and_disturb_nobody(tmp_path: Path) -> None:
             Handshake(os.urandom(32), 5.0).as_connector(stranger)
         silent = [socket.create_connection(at) for _ in range(20)]
         heard = stream.receiver.heard
-        assert soon(lambda: len(heard.of("refused")) == 2 and len(heard.of("departed")) >= 20 - 8)
+        told = soon(lambda: len(heard.of("refused")) == 2 and len(heard.of("departed")) >= 20 - 8)
         for one in silent:
             one.close()
+        (tmp_path / "knocked").touch()
+        assert told
 
     assert stream.run(knock) == DONE
     assert (tmp_path / "out").stat().st_size == 400000
